@@ -1,0 +1,349 @@
+/* mote.h: run small language models on small devices. The one public header of libmote.
+ *
+ *     mote_model *model;            immutable after opening, shared by threads and engines
+ *     mote_engine *engine;          threads, scratch memory and KV cache for one model
+ *     mote_session *session;        one line of conversation; one thread at a time
+ *
+ *     mote_error error;
+ *     if (mote_model_open(&model, "qwen3-0.6b.gguf", NULL, &error) || mote_engine_open(&engine, model, NULL, &error) ||
+ *         mote_session_open(&session, engine, &error))
+ *         fprintf(stderr, "%s\n", error.text);
+ *
+ * Conventions
+ *   - A function that can fail returns a mote_status: MOTE_OK (0) or a negative value. Where there is a mote_error
+ *     argument it may be NULL; on failure it receives one sentence for a person.
+ *   - `open` makes a thing and stores it in *out; on failure *out is NULL and nothing is left behind. `close` takes NULL.
+ *     A thing keeps what it was made from alive: a model may be closed while an engine still uses it.
+ *   - Options are optional (NULL) and have an `_init` function; zero always means "choose for me".
+ *   - Text is UTF-8 with an explicit length. Invalid UTF-8 is accepted and kept byte for byte where the vocabulary can.
+ *   - Times are seconds, sizes are bytes, token ids are int32_t and never negative. */
+#ifndef MOTE_MOTE_H
+#define MOTE_MOTE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MOTE_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define MOTE_API __attribute__((visibility("default")))
+#else
+#define MOTE_API
+#endif
+
+/* ------------------------------------------------------------------------------------------------ status and errors */
+
+/* clang-format off */
+#define MOTE_STATUS_LIST(X)                                                  \
+    X(OK,             0, "success")                                          \
+    X(E_ARGUMENT,    -1, "a wrong argument")                                 \
+    X(E_MEMORY,      -2, "out of memory")                                    \
+    X(E_IO,          -3, "reading or writing failed")                        \
+    X(E_FORMAT,      -4, "the file is malformed")                            \
+    X(E_UNSUPPORTED, -5, "the file is sound but asks for what mote lacks")   \
+    X(E_LIMIT,       -6, "a limit was reached")                              \
+    X(E_CANCELLED,   -7, "cancelled")
+/* clang-format on */
+
+typedef enum mote_status {
+#define MOTE_STATUS_MEMBER(name, value, text) MOTE_##name = value,
+    MOTE_STATUS_LIST(MOTE_STATUS_MEMBER)
+#undef MOTE_STATUS_MEMBER
+} mote_status;
+
+typedef struct mote_error {
+    mote_status status;
+    char text[512]; /* one sentence, no line break, NUL-terminated */
+} mote_error;
+
+MOTE_API const char *mote_status_name(mote_status status); /* "MOTE_E_IO" */
+MOTE_API const char *mote_status_text(mote_status status); /* "reading or writing failed" */
+MOTE_API const char *mote_version(void);
+
+/* ------------------------------------------------------------------------------------------------------------ model */
+
+typedef struct mote_model mote_model;
+
+typedef enum mote_parts {
+    MOTE_PARTS_ALL,        /* ready to run */
+    MOTE_PARTS_VOCABULARY, /* tokenizer and chat format; the file may hold no weights */
+    MOTE_PARTS_DIRECTORY   /* metadata and the list of weights, of any architecture */
+} mote_parts;
+
+typedef struct mote_model_options {
+    mote_parts parts;
+    const void *data; /* a GGUF file in memory, read instead of a path; stays the caller's and must outlive the model */
+    size_t size;
+    /* Called while a file that is not in memory yet is read ahead; false stops with MOTE_E_CANCELLED. NULL: the file is
+     * read when its weights are first used. `done` runs from 0 to 1. */
+    bool (*progress)(void *user, double done);
+    void *user;
+} mote_model_options;
+
+MOTE_API void mote_model_options_init(mote_model_options *options);
+
+/* Opens a GGUF file (v2 or v3; any part of a split file names the whole). Weights are mapped, not copied. With neither a
+ * path nor options->data: the model built into the library.
+ * Errors: IO, FORMAT, UNSUPPORTED, MEMORY, CANCELLED, ARGUMENT. */
+MOTE_API mote_status mote_model_open(mote_model **out, const char *path, const mote_model_options *options,
+                                     mote_error *error);
+MOTE_API void mote_model_close(mote_model *model);
+
+/* What a model is. Strings belong to the model. Zero or "" where the file does not say. */
+typedef struct mote_model_info {
+    const char *name;         /* general.name */
+    const char *description;  /* general.description */
+    const char *license;      /* general.license */
+    const char *architecture; /* "qwen3" */
+    const char *tokenizer;    /* "byte-level BPE, qwen2 pre-tokenizer" */
+    const char *chat_format;  /* "chatml", "gemma", "phi" or "" */
+    const char *types;        /* weight formats, by share of bytes: "Q4_0 62%, Q8_0 37%, F32 1%" */
+    uint64_t parameters;
+    uint64_t file_bytes;   /* all parts */
+    uint64_t weight_bytes; /* tensor data alone */
+    uint32_t layers;
+    uint32_t width;
+    uint32_t ffn;
+    uint32_t heads;
+    uint32_t kv_heads;
+    uint32_t head_dim;
+    uint32_t vocabulary;
+    uint32_t context; /* the longest the model was trained for */
+    uint32_t window;  /* of its sliding-window layers; 0: it has none */
+    size_t metadata_count;
+    size_t weight_count;
+} mote_model_info;
+
+MOTE_API void mote_model_describe(const mote_model *model, mote_model_info *info);
+
+/* One metadata entry as text: `value` receives at most `capacity` bytes, NUL included; long strings and arrays are
+ * abbreviated. `key` and `type` belong to the model. Errors: ARGUMENT (index). */
+MOTE_API mote_status mote_model_metadata(const mote_model *model, size_t index, const char **key, const char **type,
+                                         char *value, size_t capacity);
+
+/* One entry of the file's weight list. Shape: shape[0] is the row length, contiguous in memory. */
+typedef struct mote_weight_info {
+    const char *name;
+    const char *type; /* "Q4_K" */
+    uint32_t dimensions;
+    uint64_t shape[4]; /* 1 past `dimensions` */
+    uint64_t bytes;
+} mote_weight_info;
+
+MOTE_API mote_status mote_model_weight(const mote_model *model, size_t index, mote_weight_info *info);
+
+/* Decodes one weight to float32, row by row, in file order, to check a format or to convert a file. `sink` returns false
+ * to stop (MOTE_E_CANCELLED). Errors: ARGUMENT (no such name), IO, CANCELLED, MEMORY. */
+MOTE_API mote_status mote_model_dequantize(const mote_model *model, const char *name,
+                                           bool (*sink)(void *user, const float *values, size_t count), void *user,
+                                           mote_error *error);
+
+/* ------------------------------------------------------------------------------------------------------------- text */
+
+typedef int32_t mote_token;
+
+/* A growing list of ids. Start from {0}; functions append; free with mote_ids_free. */
+typedef struct mote_ids {
+    mote_token *at;
+    size_t count;
+    size_t capacity;
+} mote_ids;
+
+MOTE_API void mote_ids_free(mote_ids *ids);
+
+enum {
+    MOTE_TOKENIZE_SPECIAL = 1, /* control tokens written out in the text become those tokens: never for users' text */
+    MOTE_TOKENIZE_BOS = 2      /* begin as the model wants a text to begin, if it wants anything */
+};
+
+/* Appends the ids of `text`. Errors: MEMORY, UNSUPPORTED (a file without a tokenizer), LIMIT (text over 1 GiB). */
+MOTE_API mote_status mote_tokenize(const mote_model *model, const char *text, size_t length, unsigned flags,
+                                   mote_ids *ids, mote_error *error);
+
+/* True if `token` ends an answer (end of text, end of turn). */
+MOTE_API bool mote_token_is_end(const mote_model *model, mote_token token);
+
+/* Turns ids into text as they come, never part of a character. The returned bytes belong to the detokenizer until its
+ * next call. `show_special` writes control tokens out; otherwise they are silent. */
+typedef struct mote_detokenizer mote_detokenizer;
+MOTE_API mote_status mote_detokenizer_open(mote_detokenizer **out, mote_model *model, bool show_special,
+                                           mote_error *error);
+MOTE_API void mote_detokenizer_close(mote_detokenizer *detokenizer);
+MOTE_API const char *mote_detokenizer_push(mote_detokenizer *detokenizer, mote_token token, size_t *length);
+/* What is still held back, with U+FFFD for what never became a character; ready for a new text afterwards. */
+MOTE_API const char *mote_detokenizer_finish(mote_detokenizer *detokenizer, size_t *length);
+
+typedef struct mote_message {
+    const char *role; /* "system", "user" or "assistant" */
+    const char *content;
+    size_t length;
+} mote_message;
+
+/* Appends a conversation in the model's chat format, with the opening of an answer if `open_answer`. Content is plain
+ * text: control tokens in it stay text. Errors: ARGUMENT (role), UNSUPPORTED (the model has no chat format), MEMORY. */
+MOTE_API mote_status mote_chat_encode(const mote_model *model, const mote_message *messages, size_t count,
+                                      bool open_answer, mote_ids *ids, mote_error *error);
+
+/* ----------------------------------------------------------------------------------------------- engine and session */
+
+typedef struct mote_engine mote_engine;
+typedef struct mote_session mote_session;
+
+typedef enum mote_kv_type { MOTE_KV_F16, MOTE_KV_F32 } mote_kv_type;
+
+typedef struct mote_engine_options {
+    uint32_t context;  /* tokens a session can hold; 0: the model's, at most 4096 */
+    uint32_t sessions; /* sessions open at once; 0: 1 */
+    uint32_t batch;    /* tokens of one forward pass; 0: 256 */
+    uint32_t threads;  /* 0: the processors this process may use */
+    mote_kv_type kv;
+} mote_engine_options;
+
+MOTE_API void mote_engine_options_init(mote_engine_options *options);
+
+/* Allocates everything running will need; nothing is allocated per token afterwards.
+ * Errors: ARGUMENT (context past the model's), MEMORY, UNSUPPORTED. */
+MOTE_API mote_status mote_engine_open(mote_engine **out, mote_model *model, const mote_engine_options *options,
+                                      mote_error *error);
+MOTE_API void mote_engine_close(mote_engine *engine);
+
+typedef struct mote_engine_info {
+    uint32_t context;
+    uint32_t sessions;
+    uint32_t batch;
+    uint32_t threads;
+    mote_kv_type kv;
+    uint64_t kv_bytes;      /* all sessions */
+    uint64_t scratch_bytes; /* activations */
+} mote_engine_info;
+
+MOTE_API void mote_engine_describe(const mote_engine *engine, mote_engine_info *info);
+
+/* Errors: LIMIT (as many sessions as the engine has are open), MEMORY. */
+MOTE_API mote_status mote_session_open(mote_session **out, mote_engine *engine, mote_error *error);
+MOTE_API void mote_session_close(mote_session *session);
+
+/* Tokens the session holds, and forgetting them all. */
+MOTE_API size_t mote_session_length(const mote_session *session);
+MOTE_API void mote_session_clear(mote_session *session);
+
+/* Makes the work in progress of this session stop soon with MOTE_E_CANCELLED. From any thread or signal handler. The
+ * request is forgotten when the next call on the session begins. */
+MOTE_API void mote_session_cancel(mote_session *session);
+
+/* One session's part of a step: `count` tokens to append and, if `logits` is not NULL, where the logits of the last
+ * `rows` of them go (rows × vocabulary floats, in order). */
+typedef struct mote_work {
+    mote_session *session;
+    const mote_token *ids;
+    size_t count;
+    float *logits;
+    size_t rows;
+} mote_work;
+
+/* Appends tokens to one or many sessions of an engine in common forward passes. A session may appear once. On failure
+ * the sessions named are left as they were before the call, or cleared where that cannot be had.
+ * One thread at a time for each engine: others wait.
+ * Errors: ARGUMENT, LIMIT (past the context), IO (the mapped file went away), CANCELLED. */
+MOTE_API mote_status mote_engine_step(mote_engine *engine, const mote_work *work, size_t count, mote_error *error);
+
+/* -------------------------------------------------------------------------------------------------------- generation */
+
+typedef struct mote_logit_bias {
+    mote_token token;
+    float bias;
+} mote_logit_bias;
+
+/* The chain: bias, penalties, top-k, typical-p, top-p, min-p, temperature, draw. */
+typedef struct mote_sampling {
+    float temperature;           /* 0: greedy */
+    uint32_t top_k;              /* 0: off */
+    float top_p;                 /* 1: off */
+    float min_p;                 /* 0: off */
+    float typical_p;             /* 1: off */
+    float repeat_penalty;        /* 1: off */
+    float presence_penalty;      /* 0: off */
+    float frequency_penalty;     /* 0: off */
+    uint32_t penalty_window;     /* how many last tokens are penalised; at most 4096 */
+    const mote_logit_bias *bias; /* borrowed until the sampler or the call is done */
+    size_t bias_count;
+    uint64_t seed;
+} mote_sampling;
+
+MOTE_API void mote_sampling_init(mote_sampling *sampling); /* temperature 0.7, top-k 40, top-p 0.95, min-p 0.05 */
+
+typedef struct mote_sampler mote_sampler;
+/* Errors: ARGUMENT names the field that is out of range. */
+MOTE_API mote_status mote_sampler_open(mote_sampler **out, const mote_model *model, const mote_sampling *sampling,
+                                       mote_error *error);
+MOTE_API void mote_sampler_close(mote_sampler *sampler);
+/* Remembers a token for the penalties (a prompt's tokens, or one forced by the caller). */
+MOTE_API void mote_sampler_accept(mote_sampler *sampler, mote_token token);
+/* Picks the next token from one row of logits, which it overwrites, and accepts it. */
+MOTE_API mote_token mote_sampler_pick(mote_sampler *sampler, float *logits);
+
+typedef enum mote_finish {
+    MOTE_FINISH_END,      /* the model ended its answer */
+    MOTE_FINISH_LENGTH,   /* max_tokens */
+    MOTE_FINISH_CONTEXT,  /* the session is full */
+    MOTE_FINISH_STOP,     /* a stop text appeared */
+    MOTE_FINISH_CANCELLED /* the callback or mote_session_cancel said so */
+} mote_finish;
+
+MOTE_API const char *mote_finish_name(mote_finish finish); /* "end", "length", … */
+
+typedef struct mote_generation_options {
+    const mote_sampling *sampling; /* NULL: the defaults */
+    uint32_t max_tokens;           /* 0: until the context is full */
+    const char *const *stop;       /* texts that end the answer; not part of it */
+    size_t stop_count;             /* at most 16, each at most 256 bytes */
+    bool show_special;             /* write control tokens out */
+    /* Text as it comes, whole characters only; false ends with MOTE_FINISH_CANCELLED. */
+    bool (*on_text)(void *user, const char *text, size_t length);
+    void *user;
+} mote_generation_options;
+
+MOTE_API void mote_generation_options_init(mote_generation_options *options);
+
+typedef struct mote_generation {
+    mote_finish finish;
+    size_t prompt_tokens;
+    size_t cached_tokens; /* of the prompt, already held by the session */
+    size_t tokens;        /* generated, end token included */
+    double prefill_seconds;
+    double first_token_seconds; /* from the call to the first token */
+    double decode_seconds;      /* for the tokens after the first */
+} mote_generation;
+
+/* Makes the session hold `prompt` — computing only what follows the part it already holds — and generates from there.
+ * `result` is filled as far as things went on failure too.
+ * Errors: as mote_engine_step and mote_sampler_open; LIMIT when the prompt alone does not fit the context. */
+MOTE_API mote_status mote_generate(mote_session *session, const mote_token *prompt, size_t count,
+                                   const mote_generation_options *options, mote_generation *result, mote_error *error);
+
+/* ---------------------------------------------------------------------------------------------------------- machine */
+
+typedef struct mote_cpu_info {
+    const char *architecture; /* "x86-64" */
+    const char *features;     /* "avx2 fma f16c avx512f …" */
+    uint32_t processors;      /* that this process may use */
+} mote_cpu_info;
+
+MOTE_API void mote_cpu_describe(mote_cpu_info *info);
+
+/* The kernel chosen for each weight format, index from 0; MOTE_E_ARGUMENT past the last. */
+MOTE_API mote_status mote_cpu_kernel(size_t index, const char **format, const char **kernel);
+
+/* Peak resident memory of this process, mapped files included (VmHWM); 0 where the system does not tell. */
+MOTE_API uint64_t mote_peak_memory(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

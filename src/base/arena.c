@@ -1,0 +1,39 @@
+/* The bump allocator behind an engine's memory. */
+#include "base/arena.h"
+
+#include <sys/mman.h>
+
+#include "base/checked.h"
+
+bool arena_allocate(arena *memory, size_t size)
+{
+    *memory = (arena){.size = size};
+    if (size == 0)
+        return true;
+    /* Pages come zeroed from the kernel, and only those that are touched ever count as resident. */
+    void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED)
+        return false;
+    memory->base = base;
+    return true;
+}
+
+void arena_release(arena *memory)
+{
+    if (memory->base != NULL)
+        munmap(memory->base, memory->size);
+    *memory = (arena){0};
+}
+
+void *arena_take(arena *memory, size_t count, size_t each)
+{
+    size_t bytes, end;
+    if (!checked_mul(count, each, &bytes) || !checked_align(bytes, ARENA_ALIGNMENT, &bytes) ||
+        !checked_add(memory->used, bytes, &end) || (memory->base != NULL && end > memory->size)) {
+        memory->overflowed = true;
+        return NULL;
+    }
+    void *at = memory->base == NULL ? NULL : memory->base + memory->used;
+    memory->used = end;
+    return at;
+}

@@ -1,0 +1,144 @@
+/* Processor detection: CPUID on x86, the kernel's auxiliary vector on Arm and RISC-V. */
+#define _GNU_SOURCE
+#include "base/cpu_features.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+const char *cpu_feature_name(unsigned index)
+{
+    static const char *const names[] = {
+#define CPU_FEATURE_TEXT(name, text) text,
+        CPU_FEATURE_LIST(CPU_FEATURE_TEXT)
+#undef CPU_FEATURE_TEXT
+    };
+    return index < CPU_FEATURE_COUNT ? names[index] : "";
+}
+
+#if defined(__x86_64__)
+
+#include <cpuid.h>
+
+const char *cpu_architecture(void)
+{
+    return "x86-64";
+}
+
+/* Which register files the system saves on a context switch: bits 1–2 are SSE and AVX, 5–7 AVX-512. */
+static uint32_t saved_state(void)
+{
+    uint32_t low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+
+/* Intel SDM volume 2, CPUID leaves 1 and 7. */
+uint32_t cpu_features(void)
+{
+    unsigned a, b, c, d, leaf7_b, leaf7_c, leaf7_1a = 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
+        return 0;
+    uint32_t state = saved_state(), found = 0;
+    unsigned leaf1_c = c;
+    if (!__get_cpuid_count(7, 0, &a, &leaf7_b, &leaf7_c, &d))
+        return 0;
+    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d))
+        leaf7_1a = a;
+    if ((state & 0x6) != 0x6)
+        return 0;
+    if ((leaf7_b & bit_AVX2) && (leaf1_c & bit_FMA))
+        found |= CPU_AVX2;
+    if (leaf1_c & bit_F16C)
+        found |= CPU_F16C;
+    if (leaf7_1a & (1u << 4))
+        found |= CPU_AVX_VNNI;
+    const unsigned base512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    if ((state & 0xe0) == 0xe0 && (leaf7_b & base512) == base512) {
+        found |= CPU_AVX512;
+        if (leaf7_c & bit_AVX512VNNI)
+            found |= CPU_AVX512_VNNI;
+        if (leaf7_1a & (1u << 5))
+            found |= CPU_AVX512_BF16;
+    }
+    return found;
+}
+
+#elif defined(__aarch64__) || defined(__arm__)
+
+#include <sys/auxv.h>
+
+/* Bit positions of the kernel's AT_HWCAP and AT_HWCAP2 (Linux, arch/arm64 and arch/arm, uapi/asm/hwcap.h). */
+#if defined(__aarch64__)
+
+const char *cpu_architecture(void)
+{
+    return "aarch64";
+}
+
+uint32_t cpu_features(void)
+{
+    unsigned long caps = getauxval(AT_HWCAP), caps2 = getauxval(AT_HWCAP2);
+    uint32_t found = 0;
+    if (caps & (1ul << 1))
+        found |= CPU_NEON;
+    if (caps & (1ul << 10))
+        found |= CPU_FP16;
+    if (caps & (1ul << 20))
+        found |= CPU_DOTPROD;
+    if (caps2 & (1ul << 13))
+        found |= CPU_I8MM;
+    if (caps2 & (1ul << 14))
+        found |= CPU_BF16;
+    return found;
+}
+
+#else
+
+const char *cpu_architecture(void)
+{
+    return "arm";
+}
+
+uint32_t cpu_features(void)
+{
+    return getauxval(AT_HWCAP) & (1ul << 12) ? CPU_NEON : 0;
+}
+
+#endif
+
+#elif defined(__riscv)
+
+#include <sys/auxv.h>
+
+const char *cpu_architecture(void)
+{
+    return "riscv64";
+}
+
+uint32_t cpu_features(void)
+{
+    return getauxval(AT_HWCAP) & (1ul << ('v' - 'a')) ? CPU_RVV : 0;
+}
+
+#else
+
+const char *cpu_architecture(void)
+{
+    return "other";
+}
+
+uint32_t cpu_features(void)
+{
+    return 0;
+}
+
+#endif
+
+uint32_t cpu_count(void)
+{
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) > 0)
+        return (uint32_t)CPU_COUNT(&allowed);
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (uint32_t)online : 1;
+}

@@ -1,0 +1,180 @@
+/* Opening and closing engines and sessions. */
+#include "engine/engine.h"
+
+#include <stdlib.h>
+
+#include "base/cpu_features.h"
+
+enum { DEFAULT_CONTEXT = 4096, DEFAULT_BATCH = 256, MOST_BATCH = 4096, MOST_SESSIONS = 256 };
+
+void mote_engine_options_init(mote_engine_options *options)
+{
+    *options = (mote_engine_options){0};
+}
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Fills e->info's choices from the wishes. */
+static mote_status choose(mote_engine *e, const mote_engine_options *wish, mote_error *error)
+{
+    const model_config *c = &e->model->config;
+    if (wish->context > c->context)
+        return fail(error, MOTE_E_ARGUMENT, "a context of %u tokens; the model was trained for %u, choose that or less",
+                    wish->context, c->context);
+    if (wish->batch > MOST_BATCH)
+        return fail(error, MOTE_E_ARGUMENT, "a batch of %u tokens; choose at most %d", wish->batch, MOST_BATCH);
+    if (wish->sessions > MOST_SESSIONS)
+        return fail(error, MOTE_E_ARGUMENT, "%u sessions; choose at most %d", wish->sessions, MOST_SESSIONS);
+    if ((unsigned)wish->kv > MOTE_KV_F32)
+        return fail(error, MOTE_E_ARGUMENT, "KV type %d; choose MOTE_KV_F16 or MOTE_KV_F32", (int)wish->kv);
+    uint32_t context = wish->context != 0 ? wish->context : smaller(c->context, DEFAULT_CONTEXT);
+    e->info = (mote_engine_info){
+        .context = context,
+        .sessions = wish->sessions != 0 ? wish->sessions : 1,
+        .batch = smaller(wish->batch != 0 ? wish->batch : DEFAULT_BATCH, context),
+        .threads = wish->threads != 0 ? wish->threads : smaller(cpu_count(), THREAD_POOL_MOST),
+        .kv = wish->kv,
+    };
+    return MOTE_OK;
+}
+
+/* The one place that says what an engine holds; runs once to count and once to place. */
+static void lay_out(mote_engine *e, arena *memory)
+{
+    const model *m = &e->model->weights;
+    const mote_engine_info *info = &e->info;
+    const attention_kernel *attention = e->kernels.attention[info->kv == MOTE_KV_F32 ? KV_F32 : KV_F16];
+    kv_cache_lay_out(&e->kv, &m->config, attention, info->sessions, info->context, info->batch, memory);
+    e->info.kv_bytes = memory->used;
+
+    forward_lay_out(&e->pass, m, &e->kernels, e->pool, &e->kv.view, info->batch, info->context, memory);
+    e->token = arena_take(memory, info->batch, sizeof *e->token);
+    e->sequence = arena_take(memory, info->batch, sizeof *e->sequence);
+    e->position = arena_take(memory, info->batch, sizeof *e->position);
+    e->output = arena_take(memory, info->batch, sizeof *e->output);
+    e->logits = arena_take(memory, info->batch, sizeof *e->logits);
+    e->taken = arena_take(memory, info->sessions, sizeof *e->taken);
+    e->session = arena_take(memory, info->sessions, sizeof *e->session);
+    for (uint32_t i = 0; i < info->sessions; i++) {
+        mote_token *ids = arena_take(memory, info->context, sizeof *ids);
+        float *logits = arena_take(memory, m->config.vocabulary, sizeof *logits);
+        if (e->session == NULL)
+            continue;
+        e->session[i] = (mote_session){.engine = e, .index = i, .ids = ids, .logits = logits};
+        atomic_init(&e->session[i].cancel, false);
+    }
+    e->info.scratch_bytes = memory->used - e->info.kv_bytes;
+}
+
+static mote_status open_parts(mote_engine *e, const mote_engine_options *options, mote_error *error)
+{
+    mote_status status;
+    kernel_table_init(&e->kernels, cpu_features());
+    if ((status = choose(e, options, error)) || (status = thread_pool_open(&e->pool, e->info.threads, error)))
+        return status;
+    arena plan = {0};
+    lay_out(e, &plan);
+    if (plan.overflowed || !arena_allocate(&e->memory, plan.used))
+        return fail(error, MOTE_E_MEMORY,
+                    "no memory for a context of %u tokens in %u sessions (%zu MiB); choose a smaller context",
+                    e->info.context, e->info.sessions, plan.used >> 20);
+    lay_out(e, &e->memory);
+    forward_prepare(&e->pass, e->info.context);
+    return MOTE_OK;
+}
+
+mote_status mote_engine_open(mote_engine **out, mote_model *m, const mote_engine_options *options, mote_error *error)
+{
+    *out = NULL;
+    const mote_engine_options defaults = {0};
+    if (!m->loaded)
+        return fail(error, MOTE_E_ARGUMENT, "%s was opened without its weights; open it with MOTE_PARTS_ALL",
+                    gguf_name(m->file));
+    mote_engine *e = calloc(1, sizeof *e);
+    if (e == NULL)
+        return fail_memory(error, sizeof *e, "an engine");
+    atomic_init(&e->references, 1);
+    pthread_mutex_init(&e->lock, NULL);
+    e->model = m;
+    model_handle_retain(m);
+    mote_status status = open_parts(e, options != NULL ? options : &defaults, error);
+    if (status != MOTE_OK) {
+        mote_engine_close(e);
+        return status;
+    }
+    *out = e;
+    return MOTE_OK;
+}
+
+void mote_engine_close(mote_engine *e)
+{
+    if (e == NULL || atomic_fetch_sub_explicit(&e->references, 1, memory_order_acq_rel) != 1)
+        return;
+    thread_pool_close(e->pool);
+    arena_release(&e->memory);
+    pthread_mutex_destroy(&e->lock);
+    mote_model_close(e->model);
+    free(e);
+}
+
+void mote_engine_describe(const mote_engine *e, mote_engine_info *info)
+{
+    *info = e->info;
+}
+
+mote_status mote_session_open(mote_session **out, mote_engine *e, mote_error *error)
+{
+    *out = NULL;
+    pthread_mutex_lock(&e->lock);
+    for (uint32_t i = 0; i < e->info.sessions && *out == NULL; i++)
+        if (!e->session[i].open)
+            *out = &e->session[i];
+    if (*out != NULL) {
+        (*out)->open = true;
+        (*out)->length = (*out)->high = 0;
+        atomic_store(&(*out)->cancel, false);
+        atomic_fetch_add_explicit(&e->references, 1, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&e->lock);
+    if (*out == NULL)
+        return fail(error, MOTE_E_LIMIT,
+                    "all %u sessions of the engine are open; close one, or open an engine for more", e->info.sessions);
+    return MOTE_OK;
+}
+
+void mote_session_close(mote_session *s)
+{
+    if (s == NULL)
+        return;
+    mote_engine *e = s->engine;
+    pthread_mutex_lock(&e->lock);
+    s->open = false;
+    pthread_mutex_unlock(&e->lock);
+    mote_engine_close(e);
+}
+
+size_t mote_session_length(const mote_session *s)
+{
+    return s->length;
+}
+
+void mote_session_clear(mote_session *s)
+{
+    s->length = s->high = 0;
+}
+
+void mote_session_cancel(mote_session *s)
+{
+    atomic_store(&s->cancel, true);
+}
+
+void session_rewind(mote_session *s, size_t length)
+{
+    if (kv_cache_holds(&s->engine->kv, length, s->high))
+        s->length = length;
+    else
+        mote_session_clear(s);
+}

@@ -1,0 +1,51 @@
+/* What a mote_engine and a mote_session are inside. */
+#ifndef MOTE_ENGINE_ENGINE_H
+#define MOTE_ENGINE_ENGINE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "engine/kv_cache.h"
+#include "engine/model_handle.h"
+#include "model/forward.h"
+
+struct mote_session {
+    mote_engine *engine;
+    uint32_t index; /* its place in the KV cache */
+    bool open;      /* under the engine's lock */
+    atomic_bool cancel;
+    size_t length;   /* tokens held */
+    size_t high;     /* cells were written up to here since the session was empty */
+    mote_token *ids; /* [context] */
+    float *logits;   /* [vocabulary]: for mote_generate */
+};
+
+/* Everything below `memory` lies in it. */
+struct mote_engine {
+    atomic_uint references; /* the caller's, and one for each open session */
+    mote_model *model;
+    pthread_mutex_t lock; /* held for the length of a step */
+    thread_pool *pool;
+    kernel_table kernels;
+    mote_engine_info info;
+    arena memory;
+    kv_cache kv;
+    forward pass;
+    mote_session *session; /* [sessions] */
+
+    /* The batch being put together, [batch] each, and how far each piece of work has come, [sessions]. */
+    int32_t *token;
+    uint32_t *sequence;
+    uint32_t *position;
+    uint32_t *output;
+    float **logits;
+    size_t *taken;
+};
+
+/* mote_engine_step without forgetting earlier cancel requests. */
+mote_status engine_step(mote_engine *engine, const mote_work *work, size_t count, mote_error *error);
+
+/* Shortens a session to `length` tokens, or to none where the cache no longer holds what that would need. */
+void session_rewind(mote_session *session, size_t length);
+
+#endif

@@ -1,0 +1,33 @@
+/* Sizes and lays out the KV cache. */
+#include "engine/kv_cache.h"
+
+void kv_cache_lay_out(kv_cache *kv, const model_config *config, const attention_kernel *kernel, uint32_t sessions,
+                      uint32_t context, uint32_t batch, arena *memory)
+{
+    *kv = (kv_cache){.window = config->window};
+    kv->view.kernel = kernel;
+    kv->view.kv_heads = config->kv_heads;
+    kv->view.row_bytes = config->head_dim * kernel->value_bytes;
+    kv->window_cells = (size_t)config->window + batch - 1;
+    if (config->window == 0 || kv->window_cells > context)
+        kv->window_cells = context;
+
+    kv->view.layer = arena_take(memory, config->layers, sizeof(kv_layer));
+    for (uint32_t i = 0; i < config->layers; i++) {
+        kv_layer layer = {.cells = model_layer_slides(config, i) ? kv->window_cells : context};
+        size_t head_bytes = layer.cells * kv->view.row_bytes;
+        layer.keys = arena_take(memory, (size_t)sessions * config->kv_heads, head_bytes);
+        layer.values = arena_take(memory, (size_t)sessions * config->kv_heads, head_bytes);
+        if (kv->view.layer != NULL)
+            kv->view.layer[i] = layer;
+    }
+}
+
+bool kv_cache_holds(const kv_cache *kv, size_t length, size_t high)
+{
+    if (kv->window == 0 || length == 0)
+        return true;
+    /* The next token, at position `length`, sees from length − window + 1; position p was overwritten by p + cells. */
+    size_t first = length + 1 > kv->window ? length + 1 - kv->window : 0;
+    return high <= first + kv->window_cells;
+}

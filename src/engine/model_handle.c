@@ -1,0 +1,168 @@
+/* Opening and closing models. */
+#include "engine/model_handle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* models/builtin_model.S puts the file between these. */
+extern const unsigned char mote_builtin_model_begin[], mote_builtin_model_end[];
+
+enum { LONGEST_TEXT = 4096 };
+
+void mote_model_options_init(mote_model_options *options)
+{
+    *options = (mote_model_options){0};
+}
+
+/* A string of the metadata as C text; "" if there is none. NULL: no memory. */
+static char *copy_text(const gguf *file, const char *key)
+{
+    gguf_string text = {"", 0};
+    if (gguf_get_string(file, key, &text, NULL) != MOTE_OK)
+        text.length = 0;
+    return strndup(text.at, text.length < LONGEST_TEXT ? text.length : LONGEST_TEXT);
+}
+
+typedef struct type_share {
+    const char *name;
+    uint64_t bytes;
+} type_share;
+
+static int by_bytes(const void *a, const void *b)
+{
+    uint64_t x = ((const type_share *)a)->bytes, y = ((const type_share *)b)->bytes;
+    return (x < y) - (x > y);
+}
+
+/* "Q4_0 62%, Q8_0 37%, F32 1%" */
+static void describe_types(mote_model *m)
+{
+    type_share share[KERNEL_FORMATS] = {{0}};
+    size_t kinds = 0;
+    for (size_t i = 0; i < gguf_tensor_count(m->file); i++) {
+        const gguf_tensor *tensor = gguf_tensor_at(m->file, i);
+        m->parameters += tensor->elements;
+        m->weight_bytes += tensor->bytes;
+        const char *name = gguf_tensor_type_name(tensor);
+        size_t k = 0;
+        while (k < kinds && strcmp(share[k].name, name) != 0)
+            k++;
+        if (k == KERNEL_FORMATS)
+            continue;
+        share[k].name = name;
+        share[k].bytes += tensor->bytes;
+        kinds = k == kinds ? kinds + 1 : kinds;
+    }
+    qsort(share, kinds, sizeof *share, by_bytes);
+    size_t length = 0;
+    for (size_t k = 0; k < kinds && length < sizeof m->types; k++) {
+        double percent = m->weight_bytes == 0 ? 0 : 100.0 * (double)share[k].bytes / (double)m->weight_bytes;
+        int written = snprintf(m->types + length, sizeof m->types - length, "%s%s %.*f%%", k == 0 ? "" : ", ",
+                               share[k].name, percent < 1 ? 1 : 0, percent);
+        length += written > 0 ? (size_t)written : 0;
+    }
+}
+
+static mote_status open_file(mote_model *m, const char *path, const mote_model_options *options, mote_error *error)
+{
+    if (path != NULL)
+        return gguf_open(&m->file, path, error);
+    if (options->data != NULL)
+        return gguf_open_memory(&m->file, options->data, options->size, "the file in memory", error);
+    size_t size = (size_t)(mote_builtin_model_end - mote_builtin_model_begin);
+    return gguf_open_memory(&m->file, mote_builtin_model_begin, size, "the built-in model", error);
+}
+
+/* A file whose tokenizer mote lacks can still run on ids: the reason is kept for whoever asks for text. */
+static mote_status open_tokenizer(mote_model *m, mote_parts parts, mote_error *error)
+{
+    mote_status status = tokenizer_open(&m->tokenizer, m->file, &m->no_tokenizer);
+    if (status == MOTE_OK) {
+        m->chat = chat_format_detect(m->file, m->tokenizer);
+        return MOTE_OK;
+    }
+    if (parts == MOTE_PARTS_DIRECTORY || (parts == MOTE_PARTS_ALL && status == MOTE_E_UNSUPPORTED))
+        return MOTE_OK;
+    return fail(error, status, "%s", m->no_tokenizer.text);
+}
+
+static mote_status open_weights(mote_model *m, mote_parts parts, mote_error *error)
+{
+    if (parts != MOTE_PARTS_ALL) {
+        const model_family *family = model_family_find(m->file);
+        if (family == NULL || model_read_config(&m->config, family, m->file, NULL) != MOTE_OK)
+            m->config = (model_config){0};
+        return MOTE_OK;
+    }
+    mote_status status = model_load(&m->weights, m->file, error);
+    if (status != MOTE_OK)
+        return status;
+    m->loaded = true;
+    m->config = m->weights.config;
+    if (m->tokenizer != NULL && tokenizer_size(m->tokenizer) > m->config.vocabulary)
+        return fail(error, MOTE_E_FORMAT, "%s: %zu tokens but embeddings for %u; the file is damaged",
+                    gguf_name(m->file), tokenizer_size(m->tokenizer), m->config.vocabulary);
+    return MOTE_OK;
+}
+
+static mote_status open_parts(mote_model *m, const char *path, const mote_model_options *options, mote_error *error)
+{
+    mote_status status = open_file(m, path, options, error);
+    if (status != MOTE_OK)
+        return status;
+    m->name = copy_text(m->file, "general.name");
+    m->description = copy_text(m->file, "general.description");
+    m->license = copy_text(m->file, "general.license");
+    m->architecture = copy_text(m->file, "general.architecture");
+    if (m->name == NULL || m->description == NULL || m->license == NULL || m->architecture == NULL)
+        return fail_memory(error, LONGEST_TEXT, "a model's texts");
+    describe_types(m);
+    if ((status = open_tokenizer(m, options->parts, error)) || (status = open_weights(m, options->parts, error)))
+        return status;
+    if (options->parts == MOTE_PARTS_ALL && options->progress != NULL &&
+        (status = gguf_read_ahead(m->file, options->progress, options->user, error)))
+        return status;
+    return gguf_check(m->file, error);
+}
+
+mote_status mote_model_open(mote_model **out, const char *path, const mote_model_options *options, mote_error *error)
+{
+    *out = NULL;
+    const mote_model_options defaults = {0};
+    if (options == NULL)
+        options = &defaults;
+    if (path != NULL && options->data != NULL)
+        return fail(error, MOTE_E_ARGUMENT, "a path and a file in memory are both given; give one");
+    mote_model *m = calloc(1, sizeof *m);
+    if (m == NULL)
+        return fail_memory(error, sizeof *m, "a model");
+    atomic_init(&m->references, 1);
+    mote_status status = open_parts(m, path, options, error);
+    if (status != MOTE_OK) {
+        mote_model_close(m);
+        return status;
+    }
+    *out = m;
+    return MOTE_OK;
+}
+
+void model_handle_retain(mote_model *m)
+{
+    atomic_fetch_add_explicit(&m->references, 1, memory_order_relaxed);
+}
+
+void mote_model_close(mote_model *m)
+{
+    if (m == NULL || atomic_fetch_sub_explicit(&m->references, 1, memory_order_acq_rel) != 1)
+        return;
+    if (m->loaded)
+        model_unload(&m->weights);
+    tokenizer_close(m->tokenizer);
+    gguf_close(m->file);
+    free(m->name);
+    free(m->description);
+    free(m->license);
+    free(m->architecture);
+    free(m);
+}

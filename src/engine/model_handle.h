@@ -1,0 +1,32 @@
+/* What a mote_model is inside: the open file, its tokenizer, and the bound weights. */
+#ifndef MOTE_ENGINE_MODEL_HANDLE_H
+#define MOTE_ENGINE_MODEL_HANDLE_H
+
+#include <stdatomic.h>
+
+#include "format/gguf.h"
+#include "model/model.h"
+#include "text/chat_format.h"
+#include "text/tokenizer.h"
+
+struct mote_model {
+    atomic_uint references; /* the caller's, and one for each engine */
+    gguf *file;
+    tokenizer *tokenizer;    /* NULL: the file has none that mote can use, */
+    mote_error no_tokenizer; /* for this reason */
+    chat_format chat;
+    model_config config; /* zero for a family that mote does not know */
+    model weights;
+    bool loaded; /* `weights` is bound: the model can run */
+    char *name;  /* texts of the metadata, NUL-terminated */
+    char *description;
+    char *license;
+    char *architecture;
+    char types[128]; /* weight formats by share of bytes */
+    uint64_t parameters;
+    uint64_t weight_bytes;
+};
+
+void model_handle_retain(mote_model *model);
+
+#endif

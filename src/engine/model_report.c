@@ -1,0 +1,106 @@
+/* What a model's file says: description, metadata, the list of weights and their decoded values. */
+#include <stdlib.h>
+
+#include "engine/model_handle.h"
+
+/* About this many values are decoded at a time. */
+enum { DECODE_VALUES = 1 << 16 };
+
+void mote_model_describe(const mote_model *m, mote_model_info *info)
+{
+    const model_config *c = &m->config;
+    uint32_t vocabulary = c->vocabulary;
+    if (vocabulary == 0 && m->tokenizer != NULL)
+        vocabulary = (uint32_t)tokenizer_size(m->tokenizer);
+    *info = (mote_model_info){
+        .name = m->name,
+        .description = m->description,
+        .license = m->license,
+        .architecture = m->architecture,
+        .tokenizer = m->tokenizer != NULL ? tokenizer_describe(m->tokenizer) : "",
+        .chat_format = chat_format_name(m->chat),
+        .types = m->types,
+        .parameters = m->parameters,
+        .file_bytes = gguf_file_bytes(m->file),
+        .weight_bytes = m->weight_bytes,
+        .layers = c->layers,
+        .width = c->width,
+        .ffn = c->ffn,
+        .heads = c->heads,
+        .kv_heads = c->kv_heads,
+        .head_dim = c->head_dim,
+        .vocabulary = vocabulary,
+        .context = c->context,
+        .window = c->window,
+        .metadata_count = gguf_entry_count(m->file),
+        .weight_count = gguf_tensor_count(m->file),
+    };
+}
+
+mote_status mote_model_metadata(const mote_model *m, size_t index, const char **key, const char **type, char *value,
+                                size_t capacity)
+{
+    if (index >= gguf_entry_count(m->file))
+        return MOTE_E_ARGUMENT;
+    const gguf_entry *entry = gguf_entry_at(m->file, index);
+    *key = entry->key;
+    *type = gguf_entry_type_name(entry);
+    if (capacity > 0)
+        gguf_entry_text(entry, value, capacity);
+    return MOTE_OK;
+}
+
+mote_status mote_model_weight(const mote_model *m, size_t index, mote_weight_info *info)
+{
+    if (index >= gguf_tensor_count(m->file))
+        return MOTE_E_ARGUMENT;
+    const gguf_tensor *tensor = gguf_tensor_at(m->file, index);
+    *info = (mote_weight_info){
+        .name = tensor->name,
+        .type = gguf_tensor_type_name(tensor),
+        .dimensions = tensor->dimensions,
+        .bytes = tensor->bytes,
+    };
+    for (int i = 0; i < 4; i++)
+        info->shape[i] = tensor->shape[i];
+    return MOTE_OK;
+}
+
+static mote_status decode_all(const gguf *file, const gguf_tensor *tensor, float *values, size_t room,
+                              bool (*sink)(void *user, const float *values, size_t count), void *user,
+                              mote_error *error)
+{
+    const unsigned char *at = tensor->data;
+    for (size_t left = tensor->elements; left > 0;) {
+        size_t count = left < room ? left : room;
+        tensor->format->decode(at, values, count);
+        mote_status status = gguf_check(file, error);
+        if (status != MOTE_OK)
+            return status;
+        if (!sink(user, values, count))
+            return fail(error, MOTE_E_CANCELLED, "decoding %s was stopped", tensor->name);
+        at += count / tensor->format->block * tensor->format->bytes;
+        left -= count;
+    }
+    return MOTE_OK;
+}
+
+mote_status mote_model_dequantize(const mote_model *m, const char *name,
+                                  bool (*sink)(void *user, const float *values, size_t count), void *user,
+                                  mote_error *error)
+{
+    const gguf_tensor *tensor = gguf_find_tensor(m->file, name);
+    if (tensor == NULL)
+        return fail(error, MOTE_E_ARGUMENT, "%s: there is no tensor %s; `mote info --weights` lists them",
+                    gguf_name(m->file), name);
+    if (tensor->format == NULL)
+        return fail(error, MOTE_E_UNSUPPORTED, "%s: tensor %s is of type %s, which mote does not decode",
+                    gguf_name(m->file), name, gguf_tensor_type_name(tensor));
+    size_t room = DECODE_VALUES / tensor->format->block * tensor->format->block;
+    float *values = malloc(room * sizeof *values);
+    if (values == NULL)
+        return fail_memory(error, room * sizeof *values, "decoded values");
+    mote_status status = decode_all(m->file, tensor, values, room, sink, user, error);
+    free(values);
+    return status;
+}

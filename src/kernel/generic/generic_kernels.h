@@ -1,0 +1,12 @@
+/* The generic entries of every table. */
+#ifndef MOTE_KERNEL_GENERIC_GENERIC_KERNELS_H
+#define MOTE_KERNEL_GENERIC_GENERIC_KERNELS_H
+
+#include "kernel/kernels.h"
+
+extern const matmul_kernel matmul_generic;
+extern const attention_kernel attention_generic_f16;
+extern const attention_kernel attention_generic_f32;
+extern const vector_kernels vectors_generic;
+
+#endif

@@ -1,0 +1,104 @@
+/* The tables of kernels: what a model computes with, one entry per operation and format.
+ *
+ * kernel_table_init fills a table with the generic entries, which run anywhere, then lets each instruction set that the
+ * processor has overwrite the entries it does better, in ascending order. An entry is chosen when the table is made and
+ * called through a pointer, so that a running binary can test any of them against its generic twin.
+ *
+ * Kernels are plain functions on memory: they neither allocate nor know threads. Driving them over a pool is the task of
+ * matmul.h and of the model's blocks. */
+#ifndef MOTE_KERNEL_KERNELS_H
+#define MOTE_KERNEL_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quant/formats.h"
+
+/* ---- matrix products: y[t][r] = Σ_c w[r][c] · x[t][c], for rows [begin, end) of the weight and all tokens t ---- */
+
+/* One product. Rows of x and y may lie apart (`stride`, in floats), or each on its own (`y_rows`). */
+typedef struct matmul_job {
+    const quant_format *format;
+    const void *weights; /* rows × (columns ÷ format->block × format->bytes) bytes, any alignment */
+    size_t rows;
+    size_t columns;
+    size_t tokens;
+    const float *x; /* tokens × columns */
+    size_t x_stride;
+    float *y; /* tokens × rows */
+    size_t y_stride;
+    float *const *y_rows; /* instead of y: where each token's row goes; NULL: use y */
+    const float *bias;    /* rows, or NULL */
+    bool accumulate;      /* y += instead of y = */
+} matmul_job;
+
+typedef struct matmul_kernel {
+    const char *name;                        /* "generic" */
+    uint32_t needs;                          /* CPU_… flags */
+    size_t row_tile;                         /* rows are handed out in multiples of this */
+    size_t (*scratch_bytes)(size_t columns); /* a worker's own memory while it runs */
+    void (*run)(const matmul_job *job, size_t begin, size_t end, void *scratch);
+} matmul_kernel;
+
+/* ---- attention of one token's query heads that share one KV head (GQA) ---- */
+
+/* Keys and values of consecutive positions, `count` × head_dim values each. A ring that wraps is two spans. */
+typedef struct attention_span {
+    const void *keys;
+    const void *values;
+    size_t count;
+} attention_span;
+
+typedef struct attention_job {
+    const float *q; /* group × head_dim */
+    float *out;     /* group × head_dim */
+    size_t group;
+    size_t head_dim;
+    float scale; /* of q · k before the softmax */
+    attention_span span[2];
+} attention_job;
+
+/* One type of KV cache: how rows get in, and attention over them. */
+typedef struct attention_kernel {
+    const char *name;
+    uint32_t needs;
+    size_t value_bytes; /* of one cached value */
+    void (*store)(void *row, const float *values, size_t count);
+    size_t (*scratch_bytes)(size_t group, size_t head_dim, size_t positions);
+    void (*run)(const attention_job *job, void *scratch);
+} attention_kernel;
+
+typedef enum kv_type { KV_F16, KV_F32, KV_TYPE_COUNT } kv_type;
+
+/* ---- vectors ---- */
+
+typedef struct vector_kernels {
+    const char *name;
+    uint32_t needs;
+    /* out = in ÷ rms(in) × weight (Zhang and Sennrich 2019). in may be out. */
+    void (*rms_norm)(const float *in, const float *weight, float epsilon, float *out, size_t count);
+    /* Rotates pairs of a head by angles (Su et al. 2021): pairs are (i, i + half) or (2i, 2i + 1). */
+    void (*rope_halves)(float *head, const float *cosine, const float *sine, size_t half);
+    void (*rope_pairs)(float *head, const float *cosine, const float *sine, size_t half);
+    /* gate = act(gate) × up (GLU variants, Shazeer 2020); gelu in its tanh form. */
+    void (*silu_gate)(float *gate, const float *up, size_t count);
+    void (*gelu_gate)(float *gate, const float *up, size_t count);
+    void (*add)(float *sum, const float *term, size_t count); /* sum += term */
+} vector_kernels;
+
+enum { KERNEL_FORMATS = 64 }; /* above every quant_type */
+
+typedef struct kernel_table {
+    const matmul_kernel *matmul[KERNEL_FORMATS]; /* by quant_type; NULL where there is no such type */
+    const attention_kernel *attention[KV_TYPE_COUNT];
+    const vector_kernels *vectors;
+} kernel_table;
+
+/* The best entries for a processor with these CPU_… flags. */
+void kernel_table_init(kernel_table *table, uint32_t features);
+
+/* Fills every entry. */
+void kernel_generic_init(kernel_table *table);
+
+#endif

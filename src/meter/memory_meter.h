@@ -1,0 +1,10 @@
+/* What a process occupies, as the system counts it. */
+#ifndef MOTE_METER_MEMORY_METER_H
+#define MOTE_METER_MEMORY_METER_H
+
+#include <stdint.h>
+
+/* Peak resident bytes of this process, mapped file pages included (VmHWM); 0 where the system does not tell. */
+uint64_t memory_peak(void);
+
+#endif

@@ -1,0 +1,139 @@
+/* The forward pass around the layers: scratch memory, embedding, positions' angles, final norm and head. */
+#include "model/forward.h"
+
+#include <math.h>
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t matmul_scratch(const kernel_table *kernels, const weight *w)
+{
+    return w->data == NULL ? 0 : kernels->matmul[w->format->type]->scratch_bytes(w->columns);
+}
+
+/* The most that any kernel of the model wants for itself. */
+static size_t scratch_bytes(const model *m, const kernel_table *kernels, const kv_view *kv, uint32_t context)
+{
+    const model_config *config = &m->config;
+    size_t most = larger(matmul_scratch(kernels, &m->head), m->embedding.columns * sizeof(float));
+    for (uint32_t i = 0; i < config->layers; i++) {
+        const layer_weights *w = &m->layer[i];
+        const weight *all[] = {&w->q, &w->k, &w->v, &w->qkv, &w->attn_output, &w->gate, &w->up, &w->gate_up, &w->down};
+        for (size_t j = 0; j < sizeof all / sizeof *all; j++)
+            most = larger(most, matmul_scratch(kernels, all[j]));
+    }
+    return larger(most, kv->kernel->scratch_bytes(config->heads / config->kv_heads, config->head_dim, context));
+}
+
+static void lay_out_angles(rope_angles *angles, size_t largest, size_t half, arena *memory)
+{
+    angles->inverse_frequency = arena_take(memory, half, sizeof(double));
+    angles->cosine = arena_take(memory, largest * half, sizeof(float));
+    angles->sine = arena_take(memory, largest * half, sizeof(float));
+}
+
+void forward_lay_out(forward *pass, const model *m, const kernel_table *kernels, thread_pool *pool, const kv_view *kv,
+                     size_t largest, uint32_t context, arena *memory)
+{
+    const model_config *config = &m->config;
+    *pass = (forward){.model = m, .kernels = kernels, .pool = pool, .kv = kv};
+    pass->qkv_stride = ((size_t)config->heads + 2 * (size_t)config->kv_heads) * config->head_dim;
+    pass->x = arena_take(memory, largest, config->width * sizeof(float));
+    pass->h = arena_take(memory, largest, config->width * sizeof(float));
+    pass->qkv = arena_take(memory, largest, pass->qkv_stride * sizeof(float));
+    pass->attn = arena_take(memory, largest, (size_t)config->heads * config->head_dim * sizeof(float));
+    pass->gate_up = arena_take(memory, largest, 2 * (size_t)config->ffn * sizeof(float));
+    lay_out_angles(&pass->rope, largest, config->rope_dims / 2, memory);
+    lay_out_angles(&pass->rope_window, largest, config->rope_dims / 2, memory);
+    pass->scratch_stride =
+        (scratch_bytes(m, kernels, kv, context) + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
+    pass->scratch = arena_take(memory, thread_pool_size(pool), pass->scratch_stride);
+}
+
+/* Angle of pair i at position p: p ÷ (base^(2i / dims) × factor[i]). */
+static void set_frequencies(rope_angles *angles, uint32_t dims, double base, double scale, const float *factors)
+{
+    for (uint32_t i = 0; i < dims / 2; i++) {
+        double factor = factors != NULL ? (double)factors[i] : 1.0;
+        angles->inverse_frequency[i] = 1.0 / (pow(base, 2.0 * i / dims) * factor * scale);
+    }
+}
+
+void forward_prepare(forward *pass, uint32_t context)
+{
+    const model *m = pass->model;
+    const model_config *config = &m->config;
+    const float *factors = m->rope_factors;
+    if (config->rope_original_context != 0)
+        factors = context > config->rope_original_context ? m->rope_factors_long : m->rope_factors_short;
+    set_frequencies(&pass->rope, config->rope_dims, (double)config->rope_base, (double)config->rope_scale, factors);
+    if (config->rope_base_window > 0)
+        set_frequencies(&pass->rope_window, config->rope_dims, (double)config->rope_base_window, 1.0, NULL);
+}
+
+static void set_angles(const forward *pass, rope_angles *angles)
+{
+    size_t half = pass->model->config.rope_dims / 2;
+    double factor = (double)pass->model->config.rope_attention_factor;
+    for (size_t t = 0; t < pass->batch->count; t++) {
+        for (size_t i = 0; i < half; i++) {
+            double angle = pass->batch->position[t] * angles->inverse_frequency[i];
+            angles->cosine[t * half + i] = (float)(cos(angle) * factor);
+            angles->sine[t * half + i] = (float)(sin(angle) * factor);
+        }
+    }
+}
+
+static void embed(forward *pass)
+{
+    const weight *w = &pass->model->embedding;
+    size_t width = w->columns, row_bytes = width / w->format->block * w->format->bytes;
+    float scale = pass->model->config.embedding_scale;
+    for (size_t t = 0; t < pass->batch->count; t++) {
+        float *x = pass->x + t * width;
+        w->format->decode((const unsigned char *)w->data + (size_t)pass->batch->token[t] * row_bytes, x, width);
+        for (size_t i = 0; i < width; i++)
+            x[i] *= scale;
+    }
+}
+
+/* Final norm and head for the asked rows, gathered at the front of h. */
+static void run_head(forward *pass)
+{
+    const model *m = pass->model;
+    size_t width = m->config.width;
+    for (size_t i = 0; i < pass->batch->outputs; i++)
+        pass->kernels->vectors->rms_norm(pass->x + pass->batch->output[i] * width, m->output_norm,
+                                         m->config.norm_epsilon, pass->h + i * width, width);
+    matmul_job job = {
+        .format = m->head.format,
+        .weights = m->head.data,
+        .rows = m->head.rows,
+        .columns = width,
+        .tokens = pass->batch->outputs,
+        .x = pass->h,
+        .x_stride = width,
+        .y_rows = pass->batch->logits,
+    };
+    if (job.tokens > 0)
+        matmul(pass->kernels, pass->pool, &job, pass->scratch, pass->scratch_stride);
+}
+
+bool forward_run(forward *pass, const batch *input, bool (*stop)(void *user), void *user)
+{
+    const model *m = pass->model;
+    pass->batch = input;
+    embed(pass);
+    set_angles(pass, &pass->rope);
+    if (m->config.rope_base_window > 0)
+        set_angles(pass, &pass->rope_window);
+    for (uint32_t i = 0; i < m->config.layers; i++) {
+        if (stop(user))
+            return false;
+        m->family->layer(pass, &m->layer[i], i);
+    }
+    run_head(pass);
+    return true;
+}

@@ -1,0 +1,62 @@
+/* One forward pass: a batch of (token, sequence, position) through all layers.
+ *
+ * A prompt, one step of decoding and many users' steps together are all such batches. The pass owns its scratch memory,
+ * sized once for the largest batch; running it allocates nothing. */
+#ifndef MOTE_MODEL_FORWARD_H
+#define MOTE_MODEL_FORWARD_H
+
+#include "base/arena.h"
+#include "base/thread_pool.h"
+#include "model/kv_view.h"
+#include "model/model.h"
+
+typedef struct batch {
+    size_t count;
+    const int32_t *token;     /* [count], each below the vocabulary */
+    const uint32_t *sequence; /* [count] */
+    const uint32_t *position; /* [count]; ascending within a sequence, without gaps after what the cache holds */
+    /* The head is computed only for these entries of the batch, ascending; logits[i] receives a row for output[i]. */
+    size_t outputs;
+    const uint32_t *output;
+    float *const *logits;
+} batch;
+
+/* Angles of the batch's positions: cosine and sine, [count][rope_dims / 2]. */
+typedef struct rope_angles {
+    double *inverse_frequency; /* [rope_dims / 2] */
+    float *cosine;
+    float *sine;
+} rope_angles;
+
+/* The arrays below hold one row for each token of the batch. */
+typedef struct forward {
+    const model *model;
+    const kernel_table *kernels;
+    thread_pool *pool;
+    const kv_view *kv;
+    const batch *batch;
+
+    float *x;       /* [width]: the residual stream */
+    float *h;       /* [width]: what a block reads, or adds */
+    float *qkv;     /* [(heads + 2 kv_heads) × head_dim] */
+    float *attn;    /* [heads × head_dim] */
+    float *gate_up; /* [2 × ffn] */
+    size_t qkv_stride;
+    rope_angles rope;        /* of layers that see the whole context */
+    rope_angles rope_window; /* of sliding-window layers */
+    void *scratch;           /* [threads][scratch_stride]: kernels' own */
+    size_t scratch_stride;
+} forward;
+
+/* Lays out a pass for batches of `largest` tokens and sessions of `context` positions, on an arena that counts or has
+ * memory. The arguments are borrowed. */
+void forward_lay_out(forward *pass, const model *model, const kernel_table *kernels, thread_pool *pool,
+                     const kv_view *kv, size_t largest, uint32_t context, arena *memory);
+
+/* Fixed tables, once the memory is there. */
+void forward_prepare(forward *pass, uint32_t context);
+
+/* Runs a batch. False: `stop` said so between two layers; the batch's cells in the cache are then undefined. */
+bool forward_run(forward *pass, const batch *batch, bool (*stop)(void *user), void *user);
+
+#endif
