@@ -1,0 +1,292 @@
+#!/usr/bin/env bash
+# The way into this project: ./do help
+#
+# Each command installs the Debian packages it needs, once, and says so. Everything it makes lies in build/.
+set -eu
+cd "$(dirname "$0")"
+
+usage() {
+    cat <<'END'
+usage: ./do COMMAND
+
+  demo                     build, then watch the built-in model answer
+  build [--preset NAME]    build; the release program is build/mote
+  test [--preset NAME]     every check and every test, as CI runs them; or the tests of one preset
+  test --long              also clang's release, all tests under the thread sanitizer, other machines, long fuzzing
+  bench                    time the built-in model on this machine
+  lint                     format, shell scripts, layers, lengths of files and functions
+  fuzz [TARGET] [RUNS]     search for inputs that crash: all targets, 100000 runs each, unless told otherwise
+  clean                    remove build/
+  help                     this text
+
+END
+    echo "Presets: $presets"
+}
+
+presets="dev release clang asan ubsan tsan fuzz cross-aarch64 cross-armhf cross-riscv64"
+
+packages_build="build-essential cmake ninja-build pkg-config libutf8proc-dev libjansson-dev libedit-dev libcmocka-dev"
+packages_test="python3"
+packages_clang="clang libclang-rt-14-dev"
+packages_lint="clang-format shellcheck python3"
+
+# What `./do demo` asks: two commands for a home, and two windows of a vibration sensor, one healthy and one not.
+demo_prompts=(
+    "turn on the kitchen light"
+    "台所の電気をつけて"
+    "vibration 1.1 1.2 1.0 1.1 1.2 1.1 1.0 1.2"
+    "vibration 1.1 1.4 2.0 2.9 4.1 5.8 7.9 9.6"
+)
+
+jobs=$(nproc)
+
+die() {
+    echo "do: $*" >&2
+    exit 1
+}
+
+# A mistake in the command line.
+wrong() {
+    echo "do: $*" >&2
+    usage >&2
+    exit 2
+}
+
+# A headline, bold on a terminal.
+say() {
+    if [ -t 1 ]; then
+        printf '\033[1m%s\033[0m\n' "$*"
+    else
+        printf '%s\n' "$*"
+    fi
+}
+
+# ------------------------------------------------------------------------------------------------------------ packages
+
+# Installs what is missing of the Debian packages named.
+need() {
+    local missing=() package
+    if ! command -v dpkg-query >/dev/null; then
+        echo "do: not a Debian system, so nothing is installed here; needed: $*" >&2
+        return
+    fi
+    for package in "$@"; do
+        if [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" != installed ]; then
+            missing+=("$package")
+        fi
+    done
+    if [ ${#missing[@]} -gt 0 ]; then
+        echo "installing: ${missing[*]}"
+        install_packages "${missing[@]}"
+    fi
+}
+
+# The package lists are fetched anew only when an installation fails with those that are there.
+install_packages() {
+    if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+        die "neither root nor sudo here; ask an administrator for: apt-get install $*"
+    fi
+    if ! apt_get install --no-install-recommends "$@" >/dev/null 2>&1; then
+        if ! apt_get update || ! apt_get install --no-install-recommends "$@" >/dev/null; then
+            die "could not install $*: apt-get says why above; it needs the network and Debian's package servers"
+        fi
+    fi
+}
+
+apt_get() {
+    local as_root=()
+    [ "$(id -u)" = 0 ] || as_root=(sudo)
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 "$@" </dev/null
+}
+
+# --------------------------------------------------------------------------------------------------------------- build
+
+# build PRESET [TARGET...]
+build() {
+    local preset=$1 packages=$packages_build
+    shift
+    case " $presets " in
+    *" $preset "*) ;;
+    *) wrong "no preset '$preset'" ;;
+    esac
+    case $preset in
+    clang | asan | ubsan | tsan | fuzz) packages="$packages $packages_clang" ;;
+    cross-*) packages="$packages $(tools/cross-dependencies packages "${preset#cross-}")" ;;
+    esac
+    # shellcheck disable=SC2086 # a list
+    need $packages
+    case $preset in
+    cross-*) tools/cross-dependencies build "${preset#cross-}" ;;
+    esac
+    cmake --preset "$preset" >/dev/null
+    cmake --build --preset "$preset" --parallel "$jobs" ${1:+--target "$@"}
+    if [ "$preset" = release ]; then
+        ln -sf release/mote build/mote
+    fi
+}
+
+build_program() {
+    build release mote mote_shared
+}
+
+do_build() {
+    case ${1-} in
+    "") build_program ;;
+    --preset) build "${2?do: build --preset needs a name}" ;;
+    *) wrong "build: unknown argument '$1'" ;;
+    esac
+    if [ -e build/mote ]; then
+        echo "build/mote: $(du -Lh --apparent-size build/mote | cut -f1)B"
+    fi
+}
+
+# ---------------------------------------------------------------------------------------------------------------- test
+
+results=build/results
+
+# check NAME COMMAND...: counts as one test.
+check() {
+    local name=$1
+    shift
+    say "== $name"
+    if "$@"; then
+        echo "passed $name" >>$results/checks
+    else
+        echo "failed $name" >>$results/checks
+        return 1
+    fi
+}
+
+# The sanitizers of clang 14 cannot place their shadow memory under the wider address randomisation of newer kernels.
+fixed_addresses() {
+    if setarch -R true 2>/dev/null; then
+        setarch -R "$@"
+    else
+        "$@"
+    fi
+}
+
+# suite PRESET [CTEST ARGUMENT...]: builds, then runs; ctest's report is what gets counted.
+suite() {
+    local preset=$1 report=$PWD/$results/$1.xml
+    shift
+    check "$preset: build" "$BASH" ./do build --preset "$preset" || return 0
+    say "== $preset: tests"
+    ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1:allow_addr2line=1 \
+        UBSAN_OPTIONS=print_stacktrace=1 \
+        fixed_addresses ctest --test-dir "build/$preset" --parallel "$jobs" --output-on-failure --no-tests=error \
+        --output-junit "$report" --test-output-size-passed 10000000 --test-output-size-failed 10000000 "$@" ||
+        [ -e "$report" ] || echo "failed $preset: ctest" >>$results/checks
+}
+
+do_test() {
+    # shellcheck disable=SC2086 # lists
+    need $packages_build $packages_clang $packages_test
+    rm -rf $results
+    mkdir -p $results
+    case ${1-} in
+    --preset)
+        suite "${2?do: test --preset needs a name}"
+        ;;
+    "" | --long)
+        check layers tools/check-layers || true
+        suite release
+        suite asan
+        if [ "${1-}" = --long ]; then
+            test_long
+        else
+            suite tsan --label-regex threads
+        fi
+        ;;
+    *) wrong "test: unknown argument '$1'" ;;
+    esac
+    tools/test-summary $results
+}
+
+test_long() {
+    local preset target
+    suite clang
+    suite tsan
+    for preset in cross-aarch64 cross-armhf cross-riscv64; do
+        suite $preset
+    done
+    for target in fuzz/fuzz_*.c; do
+        target=$(basename "$target" .c)
+        check "$target: 1000000 runs" "$BASH" ./do fuzz "$target" 1000000 || true
+    done
+}
+
+# ---------------------------------------------------------------------------------------------------------------- fuzz
+
+do_fuzz() {
+    local target targets=() runs=${2:-100000}
+    for target in fuzz/fuzz_*.c; do
+        target=$(basename "$target" .c)
+        case ${1:-$target} in
+        "$target" | "${target#fuzz_}") targets+=("$target") ;;
+        esac
+    done
+    [ ${#targets[@]} -gt 0 ] || wrong "fuzz: no target '$1'; there are: $(cd fuzz && echo fuzz_*.c)"
+    build fuzz "${targets[@]}"
+    for target in "${targets[@]}"; do
+        fuzz_one "$target" "$runs"
+    done
+}
+
+# New inputs gather in build/fuzz/corpus; one that crashes lands in build/fuzz/crashes.
+fuzz_one() {
+    local target=$1 runs=$2 corpus=build/fuzz/corpus/${1#fuzz_}
+    say "== $target: $runs runs"
+    mkdir -p "$corpus" build/fuzz/crashes
+    if ! ASAN_OPTIONS=allocator_may_return_null=1 fixed_addresses "build/fuzz/fuzz/$target" "$corpus" \
+        "fuzz/corpus/${target#fuzz_}" -runs="$runs" -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
+        -artifact_prefix="build/fuzz/crashes/$target-"; then
+        die "$target found an input that breaks it; keep it in fuzz/corpus/${target#fuzz_}/ once it is mended"
+    fi
+}
+
+# --------------------------------------------------------------------------------------------------------- bench, demo
+
+do_bench() {
+    build_program
+    need python3
+    python3 bench/builtin.py build/mote
+}
+
+do_demo() {
+    local prompt
+    build_program
+    for prompt in "${demo_prompts[@]}"; do
+        echo
+        say "> $prompt"
+        build/mote run "$prompt"
+    done
+    echo
+    say "Now you:  build/mote chat      or, with a model of your own:  build/mote chat model.gguf"
+}
+
+# ---------------------------------------------------------------------------------------------------------------- lint
+
+do_lint() {
+    local failed=0 sources=() scripts=()
+    # shellcheck disable=SC2086 # a list
+    need $packages_lint
+    mapfile -t sources < <(find src app include tests fuzz examples -name '*.[ch]' | sort)
+    mapfile -t scripts < <(grep -rlE '^#!.*\b(ba)?sh\b' ./do .ci tools tests bench | sort)
+    say "== format" && clang-format --dry-run -Werror "${sources[@]}" || failed=1
+    say "== shell scripts" && shellcheck "${scripts[@]}" || failed=1
+    say "== layers" && tools/check-layers || failed=1
+    say "== lengths" && tools/check-lengths "${sources[@]}" || failed=1
+    return $failed
+}
+
+# ---------------------------------------------------------------------------------------------------------------- main
+
+command=${1-help}
+[ $# = 0 ] || shift
+case $command in
+demo | build | test | bench | lint | fuzz) "do_$command" "$@" ;;
+clean) rm -rf build ;;
+help | -h | --help) usage ;;
+*) wrong "unknown command '$command'" ;;
+esac
