@@ -1,0 +1,313 @@
+/* Kernels against a plain reference in double precision: every format, odd sizes, memory that ends at a guard page. */
+#include <math.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "assert_says.h"
+
+#include "base/bytes.h"
+#include "kernel/matmul.h"
+
+static uint32_t random_state = 1;
+
+static uint32_t random_bits(void)
+{
+    random_state = random_state * 1664525 + 1013904223;
+    return random_state >> 8;
+}
+
+static float random_float(void)
+{
+    return (float)(random_bits() & 0xffff) / 32768.0f - 1.0f;
+}
+
+/* Memory whose end is the end of the world: reading or writing past it is a fault. */
+typedef struct guarded {
+    unsigned char *map;
+    size_t map_bytes;
+    void *at;
+} guarded;
+
+static guarded guarded_new(size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), whole = (bytes + page - 1) / page * page;
+    guarded g = {.map_bytes = whole + page};
+    g.map = mmap(NULL, g.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(g.map != MAP_FAILED);
+    assert_int_equal(mprotect(g.map + whole, page, PROT_NONE), 0);
+    g.at = g.map + whole - bytes;
+    return g;
+}
+
+static void guarded_free(guarded g)
+{
+    munmap(g.map, g.map_bytes);
+}
+
+static guarded random_floats(size_t count)
+{
+    guarded g = guarded_new(count * sizeof(float));
+    for (size_t i = 0; i < count; i++)
+        ((float *)g.at)[i] = random_float();
+    return g;
+}
+
+/* Random blocks of a format whose values are tame: scales are drawn until the row decodes to small numbers. */
+static void fill_row(const quant_format *format, unsigned char *row, float *decoded, size_t columns)
+{
+    size_t blocks = columns / format->block;
+    for (size_t b = 0; b < blocks; b++) {
+        bool tame;
+        do {
+            for (size_t i = 0; i < format->bytes; i++)
+                row[b * format->bytes + i] = (unsigned char)random_bits();
+            format->decode(row + b * format->bytes, decoded + b * format->block, format->block);
+            tame = true;
+            for (size_t i = 0; i < format->block; i++)
+                tame = tame && fabsf(decoded[b * format->block + i]) < 1e6f;
+        } while (!tame);
+    }
+}
+
+typedef struct matmul_case {
+    size_t rows, columns, tokens;
+    bool bias, accumulate, by_rows;
+} matmul_case;
+
+static void check_matmul(const kernel_table *kernels, thread_pool *pool, const quant_format *format, matmul_case c)
+{
+    size_t columns = c.columns * format->block, row_bytes = c.columns * format->bytes;
+    guarded weights = guarded_new(c.rows * row_bytes), x = random_floats(c.tokens * columns);
+    guarded y = random_floats(c.tokens * c.rows), bias = random_floats(c.rows);
+    float *decoded = malloc(c.rows * columns * sizeof *decoded), **y_rows = calloc(c.tokens, sizeof *y_rows);
+    double *before = calloc(c.tokens * c.rows, sizeof *before);
+    for (size_t r = 0; r < c.rows; r++)
+        fill_row(format, (unsigned char *)weights.at + r * row_bytes, decoded + r * columns, columns);
+    for (size_t i = 0; i < c.tokens * c.rows; i++)
+        before[i] = (double)((float *)y.at)[i];
+    for (size_t t = 0; t < c.tokens; t++)
+        y_rows[t] = (float *)y.at + t * c.rows;
+
+    matmul_job job = {
+        .format = format,
+        .weights = weights.at,
+        .rows = c.rows,
+        .columns = columns,
+        .tokens = c.tokens,
+        .x = x.at,
+        .x_stride = columns,
+        .y = c.by_rows ? NULL : y.at,
+        .y_stride = c.rows,
+        .y_rows = c.by_rows ? y_rows : NULL,
+        .bias = c.bias ? bias.at : NULL,
+        .accumulate = c.accumulate,
+    };
+    size_t stride = (kernels->matmul[format->type]->scratch_bytes(columns) + 63) / 64 * 64;
+    void *scratch = aligned_alloc(64, stride * thread_pool_size(pool));
+    matmul(kernels, pool, &job, scratch, stride);
+
+    for (size_t t = 0; t < c.tokens; t++) {
+        for (size_t r = 0; r < c.rows; r++) {
+            double sum = c.accumulate ? before[t * c.rows + r] : 0, size = fabs(sum) + 1;
+            sum += c.bias ? (double)((float *)bias.at)[r] : 0;
+            for (size_t i = 0; i < columns; i++) {
+                double term = (double)decoded[r * columns + i] * (double)((float *)x.at)[t * columns + i];
+                sum += term;
+                size += fabs(term);
+            }
+            /* A float sum of n terms is off by at most n half-ulps of the sum of their sizes. */
+            assert_true(fabs((double)y_rows[t][r] - sum) <= size * (double)(columns + 4) * 0x1p-24);
+        }
+    }
+    guarded_free(weights);
+    guarded_free(x);
+    guarded_free(y);
+    guarded_free(bias);
+    free(decoded);
+    free(before);
+    free(y_rows);
+    free(scratch);
+}
+
+static void test_matmul_every_format(void **state)
+{
+    (void)state;
+    const matmul_case cases[] = {
+        {1, 1, 1, false, false, false}, {3, 2, 1, true, false, false}, {4, 1, 2, false, true, false},
+        {17, 3, 5, true, true, false},  {9, 2, 8, false, false, true}, {40, 1, 3, false, false, false},
+    };
+    kernel_table kernels;
+    kernel_table_init(&kernels, 0);
+    for (uint32_t threads = 1; threads <= 3; threads += 2) {
+        thread_pool *pool;
+        assert_int_equal(thread_pool_open(&pool, threads, NULL), MOTE_OK);
+        for (size_t f = 0; f < quant_count(); f++)
+            for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+                check_matmul(&kernels, pool, quant_at(f), cases[i]);
+        /* Float rows have no blocks: every tail length of the inner loop. */
+        for (size_t columns = 1; columns < 20; columns++)
+            check_matmul(&kernels, pool, quant_find(QUANT_F32), (matmul_case){5, columns, 3, false, false, false});
+        thread_pool_close(pool);
+    }
+}
+
+/* A value of a row in a cache of either type. */
+static double cached(kv_type type, const void *row, size_t index)
+{
+    return type == KV_F32 ? (double)((const float *)row)[index] : (double)f16_to_f32(((const uint16_t *)row)[index]);
+}
+
+static void check_attention(const attention_kernel *kernel, kv_type type, size_t group, size_t dim, size_t first,
+                            size_t second)
+{
+    size_t row = dim * kernel->value_bytes, count = first + second;
+    guarded q = random_floats(group * dim), values = random_floats(dim), out = guarded_new(group * dim * sizeof(float));
+    guarded store[4] = {guarded_new(first * row), guarded_new(first * row), guarded_new(second * row + 4),
+                        guarded_new(second * row + 4)};
+    for (size_t s = 0; s < 4; s++)
+        for (size_t p = 0; p < (s < 2 ? first : second); p++) {
+            for (size_t i = 0; i < dim; i++)
+                ((float *)values.at)[i] = random_float() * 4;
+            kernel->store((unsigned char *)store[s].at + p * row, values.at, dim);
+        }
+    attention_job job = {
+        .q = q.at,
+        .out = out.at,
+        .group = group,
+        .head_dim = dim,
+        .scale = 0.5f,
+        .span = {{store[0].at, store[1].at, first}, {store[2].at, store[3].at, second}},
+    };
+    void *scratch = aligned_alloc(64, (kernel->scratch_bytes(group, dim, count) + 63) / 64 * 64);
+    kernel->run(&job, scratch);
+
+    double *p = calloc(count, sizeof *p);
+    for (size_t g = 0; g < group; g++) {
+        double most = -INFINITY, sum = 0;
+        for (size_t k = 0; k < count; k++) {
+            const unsigned char *key =
+                (const unsigned char *)store[k < first ? 0 : 2].at + (k < first ? k : k - first) * row;
+            for (size_t i = 0; i < dim; i++)
+                p[k] += 0.5 * (double)((float *)q.at)[g * dim + i] * cached(type, key, i);
+            most = p[k] > most ? p[k] : most;
+        }
+        for (size_t k = 0; k < count; k++)
+            sum += p[k] = exp(p[k] - most);
+        for (size_t i = 0; i < dim; i++) {
+            double want = 0;
+            for (size_t k = 0; k < count; k++) {
+                const unsigned char *value =
+                    (const unsigned char *)store[k < first ? 1 : 3].at + (k < first ? k : k - first) * row;
+                want += p[k] / sum * cached(type, value, i);
+            }
+            assert_true(fabs((double)((float *)out.at)[g * dim + i] - want) < 1e-4);
+        }
+        memset(p, 0, count * sizeof *p);
+    }
+    free(p);
+    free(scratch);
+    for (size_t s = 0; s < 4; s++)
+        guarded_free(store[s]);
+    guarded_free(q);
+    guarded_free(values);
+    guarded_free(out);
+}
+
+static void test_attention(void **state)
+{
+    (void)state;
+    kernel_table kernels;
+    kernel_table_init(&kernels, 0);
+    for (int type = 0; type < KV_TYPE_COUNT; type++)
+        for (size_t group = 1; group <= 7; group += 3)
+            for (size_t dim = 2; dim <= 66; dim += 16)
+                for (size_t first = 1; first <= 33; first += 16)
+                    check_attention(kernels.attention[type], (kv_type)type, group, dim, first, first % 3);
+}
+
+/* Scores far apart must not overflow the softmax. */
+static void test_attention_of_extreme_scores(void **state)
+{
+    (void)state;
+    kernel_table kernels;
+    kernel_table_init(&kernels, 0);
+    float q[4] = {1000, 0, 0, 0}, out[4], keys[3][4] = {{-1000}, {900}, {1000}}, values[3][4] = {{1}, {2}, {3, 5}};
+    attention_job job = {.q = q, .out = out, .group = 1, .head_dim = 4, .scale = 1, .span = {{keys, values, 3}}};
+    float scratch[64];
+    kernels.attention[KV_F32]->run(&job, scratch);
+    assert_true(out[0] == 3 && out[1] == 5);
+}
+
+static void test_vectors(void **state)
+{
+    (void)state;
+    kernel_table kernels;
+    kernel_table_init(&kernels, 0);
+    const vector_kernels *v = kernels.vectors;
+    for (size_t count = 2; count < 70; count += 2) {
+        guarded a = random_floats(count), b = random_floats(count), out = random_floats(count);
+        float *x = a.at, *y = b.at, *z = out.at;
+        double mean = 0;
+        for (size_t i = 0; i < count; i++)
+            mean += (double)x[i] * (double)x[i] / (double)count;
+        v->rms_norm(x, y, 1e-6f, z, count);
+        for (size_t i = 0; i < count; i++)
+            assert_true(fabs((double)z[i] - (double)x[i] / sqrt(mean + 1e-6) * (double)y[i]) < 1e-5);
+
+        memcpy(z, x, count * sizeof *z);
+        v->silu_gate(z, y, count);
+        for (size_t i = 0; i < count; i++)
+            assert_true(fabs((double)z[i] - (double)x[i] / (1 + exp(-(double)x[i])) * (double)y[i]) < 1e-6);
+
+        memcpy(z, x, count * sizeof *z);
+        v->gelu_gate(z, y, count);
+        for (size_t i = 0; i < count; i++) {
+            double u = (double)x[i];
+            double want = 0.5 * u * (1 + tanh(sqrt(2 / acos(-1)) * (u + 0.044715 * u * u * u))) * (double)y[i];
+            assert_true(fabs((double)z[i] - want) < 1e-6);
+        }
+        guarded_free(a);
+        guarded_free(b);
+        guarded_free(out);
+    }
+    float extreme[4] = {-200, 200, -1e30f, 0}, up[4] = {1, 1, 1, 1}, again[4];
+    memcpy(again, extreme, sizeof again);
+    v->silu_gate(extreme, up, 4);
+    v->gelu_gate(again, up, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(isfinite(extreme[i]) && isfinite(again[i]));
+    assert_true(extreme[1] == 200 && again[1] == 200 && extreme[3] == 0);
+}
+
+/* Both pairings turn (1, 0) into (cos, sin), and leave what lies behind the rotating part alone. */
+static void test_rope(void **state)
+{
+    (void)state;
+    kernel_table kernels;
+    kernel_table_init(&kernels, 0);
+    float cosine[3], sine[3], halves[8] = {1, 1, 1, 0, 0, 0, 7, 8}, pairs[8] = {1, 0, 1, 0, 1, 0, 7, 8};
+    for (size_t i = 0; i < 3; i++) {
+        cosine[i] = cosf((float)i + 0.5f);
+        sine[i] = sinf((float)i + 0.5f);
+    }
+    kernels.vectors->rope_halves(halves, cosine, sine, 3);
+    kernels.vectors->rope_pairs(pairs, cosine, sine, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(halves[i] == cosine[i] && halves[i + 3] == sine[i]);
+        assert_true(pairs[2 * i] == cosine[i] && pairs[2 * i + 1] == sine[i]);
+    }
+    assert_true(halves[6] == 7 && halves[7] == 8 && pairs[6] == 7 && pairs[7] == 8);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_matmul_every_format),
+        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_attention_of_extreme_scores),
+        cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_rope),
+    };
+    return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
+}
