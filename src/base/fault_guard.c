@@ -1,8 +1,8 @@
 /* The table of guarded regions and the SIGBUS handler that reads it.
  *
  * The handler interrupts a thread anywhere, so it takes no lock and calls only what is async-signal-safe: atomic loads
- * and stores, and mmap, which on Linux is the bare system call. The table and the handler are process-wide because the
- * signal is. */
+ * and stores, and the bare system call, past any wrapper of mmap that a tool may have put in its place. The table and
+ * the handler are process-wide because the signal is. */
 #include "base/fault_guard.h"
 
 #include <errno.h>
@@ -11,6 +11,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* A slot is free while `start` is 0 and being filled or emptied while it is 1; only then do the other fields change. The
  * handler reads start, end, and start again: where both looks agree, `end` belongs to it. */
@@ -30,7 +32,21 @@ static struct sigaction previous;
 static bool installed;
 static pthread_once_t install_once = PTHREAD_ONCE_INIT;
 
-/* Replaces the region around `address` by zeros. The flag goes up first: no thread may see zeros and then miss it. */
+#ifdef SYS_mmap2 /* on 32-bit systems, where mmap is an older call */
+enum { MMAP_CALL = SYS_mmap2 };
+#else
+enum { MMAP_CALL = SYS_mmap };
+#endif
+
+/* Puts zeros in the place of [start, end). The kernel exchanges the mapping as one step: a thread that touches it
+ * meanwhile waits. */
+static bool map_zeros(uintptr_t start, uintptr_t end)
+{
+    long flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    return syscall(MMAP_CALL, start, end - start, (long)PROT_READ, flags, -1L, 0L) != -1;
+}
+
+/* Replaces the region around `address`. The flag goes up first: no thread may see zeros and then miss it. */
 static bool replace_region_around(uintptr_t address)
 {
     for (size_t i = 0; i < FAULT_GUARD_MOST; i++) {
@@ -40,9 +56,7 @@ static bool replace_region_around(uintptr_t address)
         if (start <= SLOT_CLAIMED || address < start || address >= end || atomic_load(&region->start) != start)
             continue;
         atomic_store(&region->failed, true);
-        void *zeros =
-            mmap((void *)start, end - start, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-        return zeros != MAP_FAILED;
+        return map_zeros(start, end);
     }
     return false;
 }

@@ -332,15 +332,25 @@ static mote_token pick_greedy(const float *logits, size_t count)
     return (mote_token)best;
 }
 
+/* A broken model gives infinities and NaN, and large biases give them too. NaN compares with nothing: such a token comes
+ * last. What is left are numbers, of which a softmax always has a largest. */
+static void make_finite(float *logits, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        logits[i] = logits[i] >= -FLT_MAX ? logits[i] : -FLT_MAX;
+        logits[i] = logits[i] <= FLT_MAX ? logits[i] : FLT_MAX;
+    }
+}
+
 mote_token mote_sampler_pick(mote_sampler *s, float *logits)
 {
-    for (size_t i = 0; i < s->vocabulary; i++) /* NaN compares with nothing: such a token is never chosen */
-        logits[i] = logits[i] >= -FLT_MAX ? logits[i] : -FLT_MAX;
     for (size_t i = 0; i < s->options.bias_count; i++)
         logits[s->bias[i].token] += s->bias[i].bias;
     if (s->recent != NULL)
         penalise(s, logits);
-    mote_token token = s->options.temperature > 0 ? pick_random(s, logits) : pick_greedy(logits, s->vocabulary);
+    make_finite(logits, s->vocabulary);
+    mote_token token =
+        s->options.temperature > 0 ? pick_random(s, logits) : pick_greedy(logits, s->vocabulary);
     mote_sampler_accept(s, token);
     return token;
 }

@@ -55,7 +55,7 @@ static const gguf_tensor *find(loader *load, const char *name, size_t rows, size
                  rows);
         return NULL;
     }
-    load->bound[tensor - gguf_tensor_at(file, 0)] = 1;
+    load->bound[tensor->index] = 1;
     return tensor;
 }
 
