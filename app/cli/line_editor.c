@@ -1,0 +1,237 @@
+#include "line_editor.h"
+
+#include <errno.h>
+#include <histedit.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#include "interrupt.h"
+#include "output.h"
+
+enum { HISTORY_LINES = 1000, LINE_MAX_BYTES = 1 << 20, PATH_CAPACITY = 4096 };
+
+struct line_editor {
+    EditLine *edit; /* NULL: not a terminal */
+    History *history;
+    const char *prompt;
+    mbstate_t partial; /* of a character whose bytes are arriving */
+};
+
+/* ----------------------------------------------------------------------------------------------------------- history */
+
+/* The history file's path, with its directories made; false if there is no home for it. */
+static bool history_path(char path[PATH_CAPACITY])
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    int length;
+    if (state != NULL && state[0] == '/')
+        length = snprintf(path, PATH_CAPACITY, "%s/mote/history", state);
+    else if (home != NULL && home[0] == '/')
+        length = snprintf(path, PATH_CAPACITY, "%s/.local/state/mote/history", home);
+    else
+        return false;
+    if (length < 0 || length >= PATH_CAPACITY - 8) /* room for ".new" */
+        return false;
+    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        int made = mkdir(path, 0700);
+        *slash = '/';
+        if (made != 0 && errno != EEXIST)
+            return false;
+    }
+    return true;
+}
+
+static void load_history(struct line_editor *editor)
+{
+    char path[PATH_CAPACITY];
+    HistEvent event;
+    history(editor->history, &event, H_SETSIZE, HISTORY_LINES);
+    history(editor->history, &event, H_SETUNIQUE, 1);
+    if (history_path(path))
+        history(editor->history, &event, H_LOAD, path);
+}
+
+/* Whole or not at all: written beside the old one, readable by its owner alone, then put in its place. */
+static void save_history(struct line_editor *editor)
+{
+    char path[PATH_CAPACITY], fresh[PATH_CAPACITY];
+    HistEvent event;
+    if (!history_path(path))
+        return;
+    snprintf(fresh, sizeof fresh, "%.*s.new", PATH_CAPACITY - 8, path);
+    mode_t mask = umask(0077);
+    if (history(editor->history, &event, H_SAVE, fresh) < 0 || rename(fresh, path) != 0)
+        unlink(fresh);
+    umask(mask);
+}
+
+/* ----------------------------------------------------------------------------------------------------------- editing */
+
+/* libedit reads characters in the encoding of the locale. Devices often have none set; the text is UTF-8 all the same. */
+static void choose_encoding(void)
+{
+    setlocale(LC_CTYPE, "");
+    if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+        setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+static char *show_prompt(EditLine *edit)
+{
+    static char nothing[] = "";
+    struct line_editor *editor = NULL;
+    el_get(edit, EL_CLIENTDATA, &editor);
+    return editor != NULL ? (char *)editor->prompt : nothing;
+}
+
+/* The terminal may have changed under a read that a signal broke off. */
+static void follow_terminal(EditLine *edit)
+{
+    if (interrupt_resized())
+        el_resize(edit);
+    if (interrupt_continued()) { /* a shell has put the terminal back to line mode; libedit must hear that it left */
+        el_set(edit, EL_PREP_TERM, 0);
+        el_set(edit, EL_PREP_TERM, 1);
+        el_set(edit, EL_REFRESH);
+    }
+}
+
+/* One character for libedit: 1, 0 at the end of input, -1 to give the line up. */
+static int get_character(EditLine *edit, wchar_t *character)
+{
+    struct line_editor *editor = NULL;
+    el_get(edit, EL_CLIENTDATA, &editor);
+    for (;;) {
+        char byte;
+        ssize_t got = interrupted() ? -1 : read(STDIN_FILENO, &byte, 1);
+        if (interrupted())
+            return -1;
+        if (got < 0 && errno == EINTR) {
+            follow_terminal(edit);
+            continue;
+        }
+        if (got <= 0)
+            return (int)got;
+        size_t used = mbrtowc(character, &byte, 1, &editor->partial);
+        if (used == (size_t)-1) /* not UTF-8: drop it */
+            editor->partial = (mbstate_t){0};
+        else if (used != (size_t)-2)
+            return 1;
+    }
+}
+
+static bool start_editing(struct line_editor *editor)
+{
+    choose_encoding();
+    editor->history = history_init();
+    editor->edit = editor->history != NULL ? el_init("mote", stdin, stdout, stderr) : NULL;
+    if (editor->edit == NULL)
+        return false;
+    load_history(editor);
+    el_set(editor->edit, EL_CLIENTDATA, editor);
+    el_set(editor->edit, EL_PROMPT, show_prompt);
+    el_set(editor->edit, EL_GETCFN, get_character);
+    el_set(editor->edit, EL_HIST, history, editor->history);
+    el_set(editor->edit, EL_EDITOR, "emacs");
+    el_set(editor->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
+    el_source(editor->edit, NULL); /* the person's own ~/.editrc */
+    interrupt_watch_terminal();
+    return true;
+}
+
+struct line_editor *line_editor_open(void)
+{
+    struct line_editor *editor = calloc(1, sizeof *editor);
+    if (editor == NULL)
+        return NULL;
+    if (isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1 && !start_editing(editor)) {
+        line_editor_close(editor);
+        return NULL;
+    }
+    return editor;
+}
+
+void line_editor_close(struct line_editor *editor)
+{
+    if (editor == NULL)
+        return;
+    if (editor->edit != NULL) {
+        save_history(editor);
+        el_end(editor->edit);
+    }
+    if (editor->history != NULL)
+        history_end(editor->history);
+    free(editor);
+}
+
+bool line_editor_interactive(const struct line_editor *editor)
+{
+    return editor->edit != NULL;
+}
+
+/* ----------------------------------------------------------------------------------------------------------- reading */
+
+static line_result add_text(struct textbuf *line, const char *text, size_t length)
+{
+    if (length <= LINE_MAX_BYTES - line->length && textbuf_append(line, text, length))
+        return LINE_READ;
+    complain("a line is longer than %d bytes; give shorter ones", LINE_MAX_BYTES);
+    return LINE_FAILED;
+}
+
+static line_result read_edited(struct line_editor *editor, struct textbuf *line)
+{
+    HistEvent event;
+    int count = 0;
+    const char *text = el_gets(editor->edit, &count);
+    if (interrupted()) {
+        el_reset(editor->edit);
+        fputc('\n', stdout);
+        fflush(stdout);
+        return interrupted() == SIGINT ? LINE_INTERRUPTED : LINE_END;
+    }
+    if (text == NULL || count <= 0)
+        return LINE_END;
+    size_t length = strcspn(text, "\n");
+    if (length > 0) {
+        char *entry = strndup(text, length);
+        if (entry != NULL)
+            history(editor->history, &event, H_ENTER, entry);
+        free(entry);
+    }
+    return add_text(line, text, length);
+}
+
+static line_result read_plain(struct textbuf *line)
+{
+    for (;;) {
+        int c = interrupted() ? EOF : getchar();
+        if (interrupted())
+            return LINE_END;
+        if (c == EOF && ferror(stdin) && errno == EINTR) {
+            clearerr(stdin);
+            continue;
+        }
+        if (c == '\n')
+            return LINE_READ;
+        if (c == EOF)
+            return line->length > 0 ? LINE_READ : LINE_END;
+        char byte = (char)c;
+        if (add_text(line, &byte, 1) != LINE_READ)
+            return LINE_FAILED;
+    }
+}
+
+line_result line_editor_read(struct line_editor *editor, const char *prompt, struct textbuf *line)
+{
+    line->length = 0;
+    editor->prompt = prompt;
+    return editor->edit != NULL ? read_edited(editor, line) : read_plain(line);
+}

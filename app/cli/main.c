@@ -1,0 +1,65 @@
+/* mote: the program. Finds the command, parses what follows, runs it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "interrupt.h"
+#include "output.h"
+
+const struct command *const commands[] = {
+    &command_run,     &command_chat, &command_info,    &command_tokenize, &command_logits,
+    &command_dequant, &command_cpu,  &command_version, &command_help,     NULL,
+};
+
+/* A standard stream that was closed by the caller must not become the number of the next file we open. It is replaced by
+ * one that fails as a closed one would. */
+static void hold_standard_streams(void)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) < 0)
+            return;
+    }
+}
+
+static int unknown_command(const char *word)
+{
+    const struct command *nearest = command_nearest(word);
+    if (strcmp(word, "debug") == 0)
+        return usage_error("", "'mote debug' has two parts: debug logits and debug dequant");
+    if (*word == '-')
+        return usage_error("", "the command comes before its options: mote run %.64s", word);
+    if (nearest != NULL)
+        return usage_error("", "unknown command '%.64s'; did you mean %s?", word, nearest->name);
+    return usage_error("", "unknown command '%.64s'; to ask a model, write mote run '%.64s'", word, word);
+}
+
+static int dispatch(const char *const *words, size_t count)
+{
+    struct settings settings;
+    size_t used;
+    if (count == 0 || strcmp(words[0], "--help") == 0 || strcmp(words[0], "-h") == 0)
+        return print_help(NULL);
+    if (strcmp(words[0], "--version") == 0)
+        return command_version.run(NULL);
+    const struct command *command = command_find(words, count, &used);
+    if (command == NULL)
+        return unknown_command(words[0]);
+    settings_init(&settings);
+    switch (options_parse(command, words + used, count - used, &settings)) {
+    case PARSE_HELP: return print_help(command);
+    case PARSE_FAILED: return EXIT_USAGE;
+    case PARSE_DONE: break;
+    }
+    return command->run(&settings);
+}
+
+int main(int argc, char **argv)
+{
+    hold_standard_streams();
+    interrupt_install();
+    int status = dispatch((const char *const *)argv + 1, argc > 0 ? (size_t)argc - 1 : 0);
+    interrupt_end();
+    return status;
+}
