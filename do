@@ -130,14 +130,16 @@ build_program() {
 }
 
 do_build() {
+    local program=build/mote
     case ${1-} in
     "") build_program ;;
-    --preset) build "${2?do: build --preset needs a name}" ;;
+    --preset)
+        build "${2?do: build --preset needs a name}"
+        program=build/$2/mote
+        ;;
     *) wrong "build: unknown argument '$1'" ;;
     esac
-    if [ -e build/mote ]; then
-        echo "build/mote: $(du -Lh --apparent-size build/mote | cut -f1)B"
-    fi
+    echo "$program: $(du -Lh --apparent-size "$program" | cut -f1)B"
 }
 
 # ---------------------------------------------------------------------------------------------------------------- test
