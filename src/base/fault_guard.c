@@ -19,13 +19,12 @@
 struct fault_region {
     atomic_uintptr_t start;
     atomic_uintptr_t end;
-    atomic_bool failed;
+    atomic_uint failed; /* 0 or 1; a bool has no lock-free atomics on every machine */
 };
 
 enum { SLOT_FREE = 0, SLOT_CLAIMED = 1 };
 
-_Static_assert(ATOMIC_POINTER_LOCK_FREE == 2 && ATOMIC_BOOL_LOCK_FREE == 2,
-               "a signal handler must not wait for a lock");
+_Static_assert(ATOMIC_POINTER_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "a signal handler must not wait for a lock");
 
 static fault_region regions[FAULT_GUARD_MOST];
 static struct sigaction previous;
@@ -55,7 +54,7 @@ static bool replace_region_around(uintptr_t address)
         uintptr_t end = atomic_load(&region->end);
         if (start <= SLOT_CLAIMED || address < start || address >= end || atomic_load(&region->start) != start)
             continue;
-        atomic_store(&region->failed, true);
+        atomic_store(&region->failed, 1);
         return map_zeros(start, end);
     }
     return false;
@@ -111,7 +110,7 @@ mote_status fault_guard_add(fault_region **out, const void *start, size_t length
         uintptr_t expected = SLOT_FREE;
         if (!atomic_compare_exchange_strong(&region->start, &expected, SLOT_CLAIMED))
             continue;
-        atomic_store(&region->failed, false);
+        atomic_store(&region->failed, 0);
         atomic_store(&region->end, (uintptr_t)start + length);
         atomic_store(&region->start, (uintptr_t)start);
         *out = region;
@@ -132,5 +131,5 @@ void fault_guard_remove(fault_region *region)
 
 bool fault_guard_failed(const fault_region *region)
 {
-    return atomic_load_explicit(&region->failed, memory_order_acquire);
+    return atomic_load_explicit(&region->failed, memory_order_acquire) != 0;
 }

@@ -1,4 +1,4 @@
-/* The thread pool: one shared loop at a time, ranges taken from an atomic counter. */
+/* The thread pool: one shared loop at a time, ranges taken by a ticket. */
 #include "base/thread_pool.h"
 
 #include <pthread.h>
@@ -11,22 +11,29 @@
  * wake-up are worth. */
 enum { SPINS = 4000 };
 
+/* A loop is cut into ranges, and a ticket says how many of which loop are still to be taken:
+ *
+ *     ticket = loop number (32 bits) │ ranges left (32 bits)
+ *
+ * Whoever takes a range moves the ticket with a compare-and-swap, so a thread that slept through a loop cannot take part
+ * in the wrong one, and a ticket with nothing left can never be moved again. The caller waits for ranges, never for
+ * threads: on a busy machine, where a worker may be off the processor for milliseconds, the others finish without it. */
 struct thread_pool {
     uint32_t size;
     pthread_t *thread; /* size − 1: the caller is worker 0 */
     pthread_mutex_t lock;
     pthread_cond_t wake; /* workers: a new loop, or the end */
-    pthread_cond_t done; /* caller: the last worker has left the loop */
+    pthread_cond_t done; /* caller: the last range is finished */
     bool stop;           /* under lock */
 
-    /* The loop at hand: written by the caller before `generation` moves, read by workers after they saw it move. */
+    /* The loop at hand. Written before the ticket shows its number, and not again before every range is finished. */
     thread_pool_loop *loop;
     void *context;
     size_t count;
     size_t grain;
-    atomic_size_t next;     /* first index not handed out */
-    atomic_uint busy;       /* workers still inside */
-    atomic_uint generation; /* number of loops started; moved under lock so that no sleeper misses it */
+    uint32_t ranges;
+    atomic_uint finished;
+    _Atomic uint64_t ticket; /* moved to a new loop under lock, so that no sleeper misses it */
 };
 
 typedef struct worker_start {
@@ -43,30 +50,49 @@ static inline void spin_hint(void)
 #endif
 }
 
-static void take_ranges(thread_pool *pool, uint32_t worker)
+static uint32_t loop_number(uint64_t ticket)
 {
-    for (;;) {
-        size_t begin = atomic_fetch_add_explicit(&pool->next, pool->grain, memory_order_relaxed);
-        if (begin >= pool->count)
-            return;
-        size_t end = pool->count - begin < pool->grain ? pool->count : begin + pool->grain;
-        pool->loop(pool->context, begin, end, worker);
+    return (uint32_t)(ticket >> 32);
+}
+
+/* Runs ranges of the loop of that number until none is left. */
+static void take_ranges(thread_pool *pool, uint32_t number, uint32_t worker)
+{
+    uint64_t ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
+    while (loop_number(ticket) == number && (uint32_t)ticket > 0) {
+        if (!atomic_compare_exchange_weak_explicit(&pool->ticket, &ticket, ticket - 1, memory_order_acq_rel,
+                                                   memory_order_acquire))
+            continue;
+        uint32_t ranges = pool->ranges;
+        size_t begin = (ranges - (uint32_t)ticket) * pool->grain, left = pool->count - begin;
+        pool->loop(pool->context, begin, begin + (left < pool->grain ? left : pool->grain), worker);
+        if (atomic_fetch_add_explicit(&pool->finished, 1, memory_order_acq_rel) + 1 == ranges && worker != 0) {
+            pthread_mutex_lock(&pool->lock);
+            pthread_cond_signal(&pool->done);
+            pthread_mutex_unlock(&pool->lock);
+        }
+        ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
     }
 }
 
-/* Waits until the generation leaves `seen`. False: the pool closes. */
-static bool await_loop(thread_pool *pool, unsigned seen)
+/* Waits for another loop than that of number `seen`. False: the pool closes. */
+static bool await_loop(thread_pool *pool, uint32_t *seen)
 {
-    for (int spin = 0; spin < SPINS; spin++) {
-        if (atomic_load_explicit(&pool->generation, memory_order_acquire) != seen)
-            return true;
+    uint32_t number = *seen;
+    for (int spin = 0; spin < SPINS && number == *seen; spin++) {
         spin_hint();
+        number = loop_number(atomic_load_explicit(&pool->ticket, memory_order_acquire));
     }
-    pthread_mutex_lock(&pool->lock);
-    while (atomic_load_explicit(&pool->generation, memory_order_acquire) == seen && !pool->stop)
-        pthread_cond_wait(&pool->wake, &pool->lock);
-    bool more = !pool->stop;
-    pthread_mutex_unlock(&pool->lock);
+    bool more = true;
+    if (number == *seen) {
+        pthread_mutex_lock(&pool->lock);
+        while ((number = loop_number(atomic_load_explicit(&pool->ticket, memory_order_acquire))) == *seen &&
+               !pool->stop)
+            pthread_cond_wait(&pool->wake, &pool->lock);
+        more = !pool->stop;
+        pthread_mutex_unlock(&pool->lock);
+    }
+    *seen = number;
     return more;
 }
 
@@ -74,17 +100,22 @@ static void *worker_main(void *argument)
 {
     worker_start start = *(worker_start *)argument;
     free(argument);
-    thread_pool *pool = start.pool;
-    for (unsigned seen = 0; await_loop(pool, seen);) {
-        seen++;
-        take_ranges(pool, start.worker);
-        if (atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_acq_rel) == 1) {
-            pthread_mutex_lock(&pool->lock);
-            pthread_cond_signal(&pool->done);
-            pthread_mutex_unlock(&pool->lock);
-        }
-    }
+    for (uint32_t number = 0; await_loop(start.pool, &number);)
+        take_ranges(start.pool, number, start.worker);
     return NULL;
+}
+
+static void await_ranges(thread_pool *pool, uint32_t ranges)
+{
+    for (int spin = 0; spin < SPINS; spin++) {
+        if (atomic_load_explicit(&pool->finished, memory_order_acquire) == ranges)
+            return;
+        spin_hint();
+    }
+    pthread_mutex_lock(&pool->lock);
+    while (atomic_load_explicit(&pool->finished, memory_order_acquire) != ranges)
+        pthread_cond_wait(&pool->done, &pool->lock);
+    pthread_mutex_unlock(&pool->lock);
 }
 
 void thread_pool_for(thread_pool *pool, size_t count, size_t grain, thread_pool_loop *loop, void *context)
@@ -93,32 +124,27 @@ void thread_pool_for(thread_pool *pool, size_t count, size_t grain, thread_pool_
         return;
     if (grain == 0)
         grain = 1;
+    if (grain < count / INT32_MAX)
+        grain = count / INT32_MAX + 1; /* so that the number of ranges fits the ticket */
     if (pool->size == 1 || count <= grain) {
         loop(context, 0, count, 0);
         return;
     }
+    uint32_t ranges = (uint32_t)((count - 1) / grain + 1);
     pool->loop = loop;
     pool->context = context;
     pool->count = count;
     pool->grain = grain;
-    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&pool->busy, pool->size - 1, memory_order_relaxed);
+    pool->ranges = ranges;
+    atomic_store_explicit(&pool->finished, 0, memory_order_relaxed);
     pthread_mutex_lock(&pool->lock);
-    atomic_fetch_add_explicit(&pool->generation, 1, memory_order_release);
+    uint32_t number = loop_number(atomic_load_explicit(&pool->ticket, memory_order_relaxed)) + 1;
+    atomic_store_explicit(&pool->ticket, (uint64_t)number << 32 | ranges, memory_order_release);
     pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->lock);
 
-    take_ranges(pool, 0);
-
-    for (int spin = 0; spin < SPINS; spin++) {
-        if (atomic_load_explicit(&pool->busy, memory_order_acquire) == 0)
-            return;
-        spin_hint();
-    }
-    pthread_mutex_lock(&pool->lock);
-    while (atomic_load_explicit(&pool->busy, memory_order_acquire) != 0)
-        pthread_cond_wait(&pool->done, &pool->lock);
-    pthread_mutex_unlock(&pool->lock);
+    take_ranges(pool, number, 0);
+    await_ranges(pool, ranges);
 }
 
 /* Signals belong to the program's own threads: a worker never runs its handlers. SIGBUS and its like are synchronous and
@@ -159,9 +185,8 @@ mote_status thread_pool_open(thread_pool **out, uint32_t threads, mote_error *er
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);
     pthread_cond_init(&pool->done, NULL);
-    atomic_init(&pool->next, 0);
-    atomic_init(&pool->busy, 0);
-    atomic_init(&pool->generation, 0);
+    atomic_init(&pool->finished, 0);
+    atomic_init(&pool->ticket, 0);
     for (pool->size = 1; pool->size < threads; pool->size++) {
         if (start_worker(pool, pool->size) != 0) {
             uint32_t started = pool->size;

@@ -271,7 +271,7 @@ static void full_context(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        talker t = talker_open(BOTH[i], 2, 0);
+        talker t = talker_open(BOTH[i], 1, 0);
         mote_sampling sampling = letters(0);
         mote_token prompt[CONTEXT + 1];
         answer a = {0};
@@ -324,8 +324,8 @@ static void stop_texts(void **state)
     fill_prompt(prompt, 20, 3);
     generate_well(&t, prompt, 20, (mote_generation_options){.sampling = &sampling, .max_tokens = 60}, &whole);
     assert_true(whole.length > 70); /* pairs of letters among them */
-    for (size_t at = 0; at < whole.length; at += 5) {
-        for (size_t length = 1; length <= 7 && at + length <= whole.length; length += 2) {
+    for (size_t at = 0; at < whole.length; at += 7) {
+        for (size_t length = 1; length <= 7 && at + length <= whole.length; length += 3) {
             char stop[16];
             snprintf(stop, sizeof stop, "%.*s", (int)length, whole.text + at);
             expect_stop(&t, prompt, 20, &whole, (const char *[]){stop}, 1);
@@ -394,11 +394,11 @@ static void prompt_reuse(void **state)
     for (size_t i = 0; i < 2; i++) {
         for (size_t j = 0; j < 2; j++) {
             bool far = i == 0 || j == 0;
-            talker t = talker_open(BOTH[i], 2, BATCHES[j]), fresh = talker_open(BOTH[i], 2, 0);
+            talker t = talker_open(BOTH[i], 1, BATCHES[j]), fresh = talker_open(BOTH[i], 1, 0);
             mote_sampling sampling = letters(0);
             mote_token prompt[100], generated[20];
             answer hand;
-            fill_prompt(prompt, 40, 0);
+            fill_prompt(prompt, 100, 0);
             by_hand(&fresh, prompt, 40, &sampling, generated, 20, &hand);
 
             continue_with(&t, &fresh, prompt, 40, 0);

@@ -1,6 +1,8 @@
 /* Split models: opened whole by any part, refused when a part is missing, misplaced or a stranger. And what paths can be
  * that are no model at all. */
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -311,16 +313,70 @@ static void test_a_part_shrinks(void **state)
     assert_says(error, "bytes are missing");
 }
 
+/* One thread keeps cutting the file down and filling it up again while another opens it: whatever is found, a sentence
+ * or a file that can be read, and what could not be read is said to be so. */
+static atomic_bool opened_enough;
+
+static void *cut_and_fill(void *path)
+{
+    for (off_t cut = 0; !atomic_load(&opened_enough); cut = (cut + 4096) % (1 << 20))
+        if (truncate(path, cut) != 0 || truncate(path, 1 << 20) != 0)
+            break;
+    return NULL;
+}
+
+static void test_opening_while_the_file_changes(void **state)
+{
+    (void)state;
+    enum { ENTRIES = 20000, ROUNDS = 100 };
+    gguf_writer w;
+    gguf_begin(&w, 3);
+    for (int i = 0; i < ENTRIES; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "key.%d", i);
+        gguf_add_text(&w, key, "value");
+    }
+    char path[4600];
+    strcpy(path, in_folder("changes.gguf"));
+    gguf_save(&w, path);
+    sigaction(SIGBUS, &guard, NULL);
+    pthread_t thread;
+    atomic_store(&opened_enough, false);
+    for (int i = 0; i < ROUNDS; i++) {
+        gguf *file;
+        mote_error error;
+        FILE *restore = fopen(path, "r+b");
+        assert_true(restore != NULL && fwrite(w.at, 1, w.size, restore) == w.size && fclose(restore) == 0);
+        if (i == 0)
+            assert_int_equal(pthread_create(&thread, NULL, cut_and_fill, path), 0);
+        mote_status status = gguf_open(&file, path, &error);
+        assert_true(status == MOTE_OK || status == MOTE_E_IO || status == MOTE_E_FORMAT ||
+                    status == MOTE_E_UNSUPPORTED);
+        if (status == MOTE_OK)
+            assert_int_equal(gguf_entry_count(file), ENTRIES);
+        gguf_close(file);
+    }
+    atomic_store(&opened_enough, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    gguf_writer_free(&w);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_any_part_opens_all), IN_FOLDER(test_odd_names),
-        IN_FOLDER(test_long_paths),         IN_FOLDER(test_a_part_is_missing),
-        IN_FOLDER(test_a_part_is_broken),   IN_FOLDER(test_a_renamed_part),
-        IN_FOLDER(test_strangers),          IN_FOLDER(test_a_whole_file_with_a_parts_name),
-        IN_FOLDER(test_no_model_at_all),    IN_FOLDER(test_a_part_shrinks),
+        IN_FOLDER(test_any_part_opens_all),
+        IN_FOLDER(test_odd_names),
+        IN_FOLDER(test_long_paths),
+        IN_FOLDER(test_a_part_is_missing),
+        IN_FOLDER(test_a_part_is_broken),
+        IN_FOLDER(test_a_renamed_part),
+        IN_FOLDER(test_strangers),
+        IN_FOLDER(test_a_whole_file_with_a_parts_name),
+        IN_FOLDER(test_no_model_at_all),
+        IN_FOLDER(test_a_part_shrinks),
+        IN_FOLDER(test_opening_while_the_file_changes),
     };
     note_guard();
     return cmocka_run_group_tests(tests, NULL, NULL);
