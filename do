@@ -30,12 +30,12 @@ packages_test="python3"
 packages_clang="clang libclang-rt-14-dev"
 packages_lint="clang-format shellcheck python3"
 
-# What `./do demo` asks: two commands for a home, and two windows of a vibration sensor, one healthy and one not.
+# What `./do demo` asks: a command in English and in Japanese, and windows of sensor readings, a healthy and a failing one.
 demo_prompts=(
     "turn on the kitchen light"
     "台所の電気をつけて"
-    "vibration 1.1 1.2 1.0 1.1 1.2 1.1 1.0 1.2"
-    "vibration 1.1 1.4 2.0 2.9 4.1 5.8 7.9 9.6"
+    "pump-3 vibration mm/s: 2.1 2.2 2.0 2.3 2.2 2.4 | temp C: 51 51 52 51 52 52"
+    "freezer 1 temp C: -19.5 -19.1 -17.2 -14.9 -12.0 -9.1 -6.8 -5.9"
 )
 
 jobs=$(nproc)
@@ -134,7 +134,8 @@ do_build() {
     case ${1-} in
     "") build_program ;;
     --preset)
-        build "${2?do: build --preset needs a name}"
+        [ $# = 2 ] || wrong "--preset needs a name"
+        build "$2"
         program=build/$2/mote
         ;;
     *) wrong "build: unknown argument '$1'" ;;
@@ -188,7 +189,8 @@ do_test() {
     mkdir -p $results
     case ${1-} in
     --preset)
-        suite "${2?do: test --preset needs a name}"
+        [ $# = 2 ] || wrong "--preset needs a name"
+        suite "$2"
         ;;
     "" | --long)
         check layers tools/check-layers || true
@@ -264,7 +266,7 @@ do_demo() {
         build/mote run "$prompt"
     done
     echo
-    say "Now you:  build/mote chat      or, with a model of your own:  build/mote chat model.gguf"
+    say "Now you:  build/mote chat    or, with a model of your own:  build/mote chat -m model.gguf"
 }
 
 # ---------------------------------------------------------------------------------------------------------------- lint

@@ -50,8 +50,9 @@ def figure(runs, key, factor):
 
 def main():
     program = sys.argv[1]
-    version = subprocess.run([program, "version"], check=True, capture_output=True, text=True).stdout.split("\n")[0]
-    print(f"{version}, built-in model; {processor()}, {len(os.sched_getaffinity(0))} processors, {platform.release()}")
+    version = subprocess.run([program, "version"], check=True, capture_output=True, text=True).stdout.splitlines()[0]
+    print(f"{' '.join(version.split())}, built-in model")
+    print(f"{processor()}, {len(os.sched_getaffinity(0))} processors, Linux {platform.release()}")
     print(f"median of {RUNS} runs ± half the interquartile range\n")
     print("".join(f"{title:>18}" for title in ["", "prompt"] + [name for name, *_ in COLUMNS]))
     print("".join(f"{unit:>18}" for unit in ["", "tokens"] + [unit for *_, unit in COLUMNS]))

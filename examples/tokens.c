@@ -2,8 +2,8 @@
  *
  *     tokens [MODEL.gguf]
  *
- * Shows why ids are turned back through a detokenizer and not one by one: a character may be spread over several tokens,
- * and text that goes to people must never hold a part of one. */
+ * Shows why ids are turned back through a detokenizer and not one by one: a character may be spread over several
+ * tokens, and text that goes to people must never hold a part of one. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -55,7 +55,7 @@ static void note(struct chat *chat, const char *text)
         complain("%s", text);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- turns */
+/* ------------------------------------------------------------------------------------------------------------ turns */
 
 static mote_status answer(struct chat *chat, const mote_ids *prompt, mote_error *error)
 {
@@ -69,6 +69,8 @@ static mote_status answer(struct chat *chat, const mote_ids *prompt, mote_error 
     options.user = chat;
     chat->answer.length = 0;
     chat->no_memory = false;
+    if (interrupted()) /* while there was nothing to cancel yet */
+        return MOTE_E_CANCELLED;
     return mote_generate(chat->loaded.session, prompt->at, prompt->count, &options, &chat->figures.generation, error);
 }
 
@@ -120,6 +122,8 @@ static void take_turn(struct chat *chat, const char *text, size_t length)
         complain("no memory for a longer conversation; /reset starts anew");
         chat->status = EXIT_FAILURE;
     }
+    if (chat->settings->model == NULL) /* the built-in model knows single commands: earlier ones would mislead it */
+        conversation_reset(&chat->conversation);
     if (interrupted() == SIGINT) {
         if (line_editor_interactive(chat->editor)) {
             interrupt_clear();
@@ -129,7 +133,7 @@ static void take_turn(struct chat *chat, const char *text, size_t length)
     chat->done = chat->done || interrupted() != 0;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- commands */
+/* --------------------------------------------------------------------------------------------------------- commands */
 
 static void do_help(struct chat *chat, const char *argument);
 
@@ -209,7 +213,7 @@ static void do_command(struct chat *chat, const char *line)
         chat->status = EXIT_FAILURE;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- loop */
+/* ------------------------------------------------------------------------------------------------------------- loop */
 
 /* One message: a line, and those it continues in. NUL-terminated beyond its length. */
 static line_result read_message(struct chat *chat, struct textbuf *message)
@@ -320,8 +324,10 @@ const struct command command_chat = {
     .text =
         "A conversation with the model of FILE at the terminal, with line editing and a history that lasts (Ctrl-R "
         "searches it, Ctrl-P and the arrow keys walk it). Ctrl-C ends an answer, or drops the line being typed; Ctrl-D "
-        "ends the chat. Lines that begin with / are commands: /help, /reset, /system TEXT, /stats, /quit. Where standard "
+        "ends the chat. Lines that begin with / are commands: /help, /reset, /system TEXT, /stats, /quit. Where "
+        "standard "
         "input is no terminal, each of its lines is a message and each answer a paragraph.\n"
+        "The model built into mote knows no conversations: it takes each message by itself.\n"
         "History is kept in $XDG_STATE_HOME/mote/history, or ~/.local/state/mote/history.",
     .examples = "mote chat -m qwen3-0.6b.gguf --system 'Answer in one sentence.'",
     .groups = {&own_options, &model_options, &sampling_options, &machine_options},

@@ -48,7 +48,7 @@ const struct command command_dequant = {
     .text =
         "Decodes one weight of a model, of whatever format, and writes it as float32 numbers, little-endian, row by "
         "row in the order of the file. The output file appears when it is complete.",
-    .examples = "mote debug dequant -m qwen3-0.6b.gguf --tensor token_embd.weight --out embedding.f32",
+    .examples = "mote debug dequant -m qwen3.gguf --tensor output.weight --out head.f32",
     .groups = {&own_options, &model_options},
     .run = run,
 };

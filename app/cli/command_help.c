@@ -7,8 +7,8 @@
 
 enum { PAGE_WIDTH = 79, NAME_COLUMN = 2, HELP_COLUMN = 28 };
 
-/* Words from column `column` on, which the cursor has reached, wrapped at the page's width. Line breaks in the text begin
- * a new paragraph. */
+/* Words from column `column` on, which the cursor has reached, wrapped at the page's width. Line breaks in the text
+ * begin a new paragraph. */
 static void print_wrapped(struct output *out, const char *text, int column)
 {
     int at = column;

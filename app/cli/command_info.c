@@ -18,7 +18,7 @@ static const struct option table[] = {
 };
 static const struct option_group own_options = {"Options", table};
 
-/* ---------------------------------------------------------------------------------------------------- for a person */
+/* ----------------------------------------------------------------------------------------------------- for a person */
 
 static void print_text(struct output *out, const char *name, const char *value)
 {
@@ -92,7 +92,7 @@ static void print_weights(struct output *out, const mote_model *model, size_t co
     }
 }
 
-/* --------------------------------------------------------------------------------------------------- for a program */
+/* ---------------------------------------------------------------------------------------------------- for a program */
 
 static json_t *text_of(const char *text)
 {
@@ -125,7 +125,8 @@ static json_t *summary_json(const mote_model_info *info)
     /* clang-format on */
 }
 
-/* Appends to a list that may be NULL, as may the item: then nothing more can be had from memory, and the list is gone. */
+/* Appends to a list that may be NULL, as may the item: then nothing more can be had from memory, and the list is
+ * gone. */
 static json_t *append(json_t *list, json_t *item)
 {
     if (list != NULL && json_array_append_new(list, item) == 0)

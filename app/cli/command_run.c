@@ -1,5 +1,4 @@
 /* mote run: one prompt, one answer. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -127,7 +126,7 @@ static int print_answer(const struct settings *settings, const struct loaded *lo
     if (answer->last != '\n')
         output_write(&answer->out, "\n", 1);
     int status = output_finish(&answer->out, EXIT_SUCCESS);
-    if (!settings->quiet && answer->out.error != EPIPE)
+    if (!settings->quiet && answer->out.error == 0)
         figures_print(figures);
     return status;
 }
@@ -147,7 +146,9 @@ static int generate(const struct settings *settings, struct loaded *loaded, cons
     options.on_text = take_text;
     options.user = &answer;
 
-    mote_status made = mote_generate(loaded->session, ids->at, ids->count, &options, &figures.generation, &error);
+    mote_status made = MOTE_E_CANCELLED; /* if a signal came while there was nothing to cancel yet */
+    if (!interrupted())
+        made = mote_generate(loaded->session, ids->at, ids->count, &options, &figures.generation, &error);
     int status = EXIT_FAILURE;
     if (made == MOTE_OK || made == MOTE_E_CANCELLED)
         status = print_answer(settings, loaded, &figures, &answer);

@@ -18,12 +18,12 @@ static bool read_all(int fd, const char *name, size_t limit, struct textbuf *tex
             return false;
         }
         ssize_t got = interrupted() ? -1 : read(fd, text->at + text->length, READ_STEP);
-        if (got == 0)
-            return true;
         if (interrupted()) {
             complain("stopped while reading %s; run again", name);
             return false;
         }
+        if (got == 0)
+            return true;
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {

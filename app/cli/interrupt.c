@@ -7,12 +7,17 @@
 
 /* A signal handler can only reach what is global. */
 static volatile sig_atomic_t stop_signal;
+static volatile sig_atomic_t interactive;
 static volatile sig_atomic_t resized;
 static volatile sig_atomic_t continued;
 static _Atomic(mote_session *) watched;
 
 static void on_stop(int number)
 {
+    if (stop_signal != 0 && !(number == SIGINT && interactive)) { /* whoever asks twice shall not wait */
+        signal(number, SIG_DFL);
+        raise(number);
+    }
     stop_signal = number;
     mote_session *session = atomic_load(&watched);
     if (session != NULL)
@@ -48,6 +53,7 @@ void interrupt_install(void)
 
 void interrupt_watch_terminal(void)
 {
+    interactive = 1;
     handle(SIGWINCH, on_terminal);
     handle(SIGCONT, on_terminal);
 }

@@ -1,6 +1,6 @@
 /* Ctrl-C and other requests to stop. The work in progress is cancelled and ends in the ordinary way: files are closed,
  * the terminal is restored, figures are printed; only then does the program end, by the same signal, so that a shell
- * script around it stops too. */
+ * script around it stops too. A second request ends it at once. */
 #ifndef MOTE_CLI_INTERRUPT_H
 #define MOTE_CLI_INTERRUPT_H
 
@@ -18,7 +18,9 @@ void interrupt_clear(void);
 /* The session whose work a signal cancels; NULL: none. Clear it before the session is closed. */
 void interrupt_watch(mote_session *session);
 
-/* Has the window changed its size, or the program been continued after Ctrl-Z, since the last call? Each is told once,
+/* For a program that talks with a person on a terminal. Ctrl-C ends an answer, so twice is as good as once.
+ *
+ * Has the window changed its size, or the program been continued after Ctrl-Z, since the last call? Each is told once,
  * and each makes a waiting read return. */
 void interrupt_watch_terminal(void);
 bool interrupt_resized(void);

@@ -24,7 +24,7 @@ struct line_editor {
     mbstate_t partial; /* of a character whose bytes are arriving */
 };
 
-/* ----------------------------------------------------------------------------------------------------------- history */
+/* ---------------------------------------------------------------------------------------------------------- history */
 
 /* The history file's path, with its directories made; false if there is no home for it. */
 static bool history_path(char path[PATH_CAPACITY])
@@ -73,9 +73,10 @@ static void save_history(struct line_editor *editor)
     umask(mask);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- editing */
+/* ---------------------------------------------------------------------------------------------------------- editing */
 
-/* libedit reads characters in the encoding of the locale. Devices often have none set; the text is UTF-8 all the same. */
+/* libedit reads characters in the encoding of the locale. Devices often have none set; the text is UTF-8 all the
+ * same. */
 static void choose_encoding(void)
 {
     setlocale(LC_CTYPE, "");
@@ -103,6 +104,21 @@ static void follow_terminal(EditLine *edit)
     }
 }
 
+/* Decodes byte by byte; true when a character is complete. What is not UTF-8 is dropped, but never the byte that
+ * shows it: line mode may have erased half a character before the line break. */
+static bool add_byte(struct line_editor *editor, char byte, wchar_t *character)
+{
+    if (byte == '\0') /* Ctrl-D, typed ahead while the terminal was in line mode */
+        byte = 'D' & 0x1f;
+    for (int attempt = 0; attempt < 2; attempt++) {
+        size_t used = mbrtowc(character, &byte, 1, &editor->partial);
+        if (used != (size_t)-1)
+            return used != (size_t)-2;
+        editor->partial = (mbstate_t){0};
+    }
+    return false;
+}
+
 /* One character for libedit: 1, 0 at the end of input, -1 to give the line up. */
 static int get_character(EditLine *edit, wchar_t *character)
 {
@@ -119,10 +135,7 @@ static int get_character(EditLine *edit, wchar_t *character)
         }
         if (got <= 0)
             return (int)got;
-        size_t used = mbrtowc(character, &byte, 1, &editor->partial);
-        if (used == (size_t)-1) /* not UTF-8: drop it */
-            editor->partial = (mbstate_t){0};
-        else if (used != (size_t)-2)
+        if (add_byte(editor, byte, character))
             return 1;
     }
 }
@@ -176,7 +189,7 @@ bool line_editor_interactive(const struct line_editor *editor)
     return editor->edit != NULL;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- reading */
+/* ---------------------------------------------------------------------------------------------------------- reading */
 
 static line_result add_text(struct textbuf *line, const char *text, size_t length)
 {
@@ -190,6 +203,7 @@ static line_result read_edited(struct line_editor *editor, struct textbuf *line)
 {
     HistEvent event;
     int count = 0;
+    el_set(editor->edit, EL_PREP_TERM, 1); /* before the prompt, so that who sees it can rely on the keys */
     const char *text = el_gets(editor->edit, &count);
     if (interrupted()) {
         el_reset(editor->edit);

@@ -14,7 +14,8 @@ typedef enum line_result {
 } line_result;
 
 /* NULL without memory. Editing needs standard input and output to be a terminal. History is read from
- * $XDG_STATE_HOME/mote/history (~/.local/state/mote/history) and saved there on close; if it cannot be, nobody minds. */
+ * $XDG_STATE_HOME/mote/history (~/.local/state/mote/history) and saved there on close; if it cannot be, nobody
+ * minds. */
 struct line_editor *line_editor_open(void);
 void line_editor_close(struct line_editor *editor);
 

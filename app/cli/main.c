@@ -13,8 +13,8 @@ const struct command *const commands[] = {
     &command_dequant, &command_cpu,  &command_version, &command_help,     NULL,
 };
 
-/* A standard stream that was closed by the caller must not become the number of the next file we open. It is replaced by
- * one that fails as a closed one would. */
+/* A standard stream that was closed by the caller must not become the number of the next file we open. It is
+ * replaced by one that fails as a closed one would. */
 static void hold_standard_streams(void)
 {
     for (int fd = 0; fd <= 2; fd++) {

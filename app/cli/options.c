@@ -39,7 +39,7 @@ int usage_error(const char *command_name, const char *format, ...)
     return EXIT_USAGE;
 }
 
-/* ---------------------------------------------------------------------------------------------------- nearest name */
+/* ----------------------------------------------------------------------------------------------------- nearest name */
 
 /* Edits that turn one name into the other: insert, delete or replace a letter, or swap two neighbours (Damerau and
  * Levenshtein's restricted distance, three rows of the table at a time). */
@@ -132,7 +132,7 @@ const struct command *command_find(const char *const *words, size_t count, size_
     return NULL;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- values */
+/* ----------------------------------------------------------------------------------------------------------- values */
 
 bool parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *out)
 {
@@ -274,7 +274,7 @@ static bool store_value(const struct command *command, const struct option *opti
     return good;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- words */
+/* ------------------------------------------------------------------------------------------------------------ words */
 
 static const struct option *find_option(const struct command *command, const char *name, size_t length, char letter)
 {

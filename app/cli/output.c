@@ -36,7 +36,7 @@ void output_print(struct output *out, const char *format, ...)
     va_end(arguments);
 }
 
-/* -------------------------------------------------------------------------------------------------------- escaping */
+/* --------------------------------------------------------------------------------------------------------- escaping */
 
 size_t utf8_character(const char *text, size_t length, uint32_t *code)
 {
@@ -110,7 +110,7 @@ void output_stream(struct output *out, const char *text, size_t length)
         note_error(out);
 }
 
-/* ------------------------------------------------------------------------------------------------------- the rest */
+/* --------------------------------------------------------------------------------------------------------- the rest */
 
 void complain(const char *format, ...)
 {

@@ -20,16 +20,16 @@ struct output output_to(FILE *file, const char *name);
 void output_write(struct output *out, const char *text, size_t length);
 void output_print(struct output *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Text that may come from a file: control characters, marks that reorder text and bytes that are no UTF-8 become \x1b or
- * \u202e. The result is one line. */
+/* Text that may come from a file: control characters, marks that reorder text and bytes that are no UTF-8 become
+ * \x1b or \u202e. The result is one line. */
 void output_escaped(struct output *out, const char *text, size_t length);
 
-/* A model's text as it comes, at once. Files and pipes get it byte for byte; on a terminal only line breaks and tabs keep
- * their power. */
+/* A model's text as it comes, at once. Files and pipes get it byte for byte; on a terminal only line breaks and tabs
+ * keep their power. */
 void output_stream(struct output *out, const char *text, size_t length);
 
-/* Ends the output: the exit status is `status`, or EXIT_FAILURE if a write failed. A closed pipe says nothing, since its
- * reader has seen enough; any other failure is complained about. */
+/* Ends the output: the exit status is `status`, or EXIT_FAILURE if a write failed. A closed pipe says nothing, since
+ * its reader has seen enough; any other failure is complained about. */
 int output_finish(struct output *out, int status);
 
 /* One line on standard error, "mote: …", whatever the text holds. */

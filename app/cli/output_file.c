@@ -73,7 +73,7 @@ bool output_file_open(struct output_file *file, const char *path, const char *in
         return false;
     bool direct = exists && !S_ISREG(old.st_mode);
     int fd = -1;
-    file->path = exists ? realpath(path, NULL) : strdup(path);
+    file->path = exists && !direct ? realpath(path, NULL) : strdup(path);
     if (file->path != NULL)
         fd = direct ? open(path, O_WRONLY | O_CLOEXEC) : open_temporary(file, exists ? &old : NULL);
     FILE *stream = fd >= 0 ? fdopen(fd, "wb") : NULL;

@@ -11,12 +11,12 @@ struct output_file {
     char *temporary; /* NULL: written directly */
 };
 
-/* False after complaining. Refuses a file that is a GGUF model, or the same file as `input`: both are more likely a slip
- * than meant. */
+/* False after complaining. Refuses a file that is a GGUF model, or the same file as `input`: both are more likely a
+ * slip than meant. */
 bool output_file_open(struct output_file *file, const char *path, const char *input);
 
-/* Ends the file: puts it in its place if `status` is 0 and every byte was written, removes it otherwise. Returns the exit
- * status. */
+/* Ends the file: puts it in its place if `status` is 0 and every byte was written, removes it otherwise. Returns the
+ * exit status. */
 int output_file_close(struct output_file *file, int status);
 
 #endif

@@ -14,7 +14,8 @@
  *     argument it may be NULL; on failure it receives one sentence for a person.
  *   - `open` makes a thing and stores it in *out; on failure *out is NULL and nothing is left behind. `close` takes NULL.
  *     A thing keeps what it was made from alive: a model may be closed while an engine still uses it.
- *   - Options are optional (NULL) and have an `_init` function; zero always means "choose for me".
+ *   - Options are optional (NULL) and have an `_init` function; zero means "choose for me" where a field does not say
+ *     otherwise.
  *   - Text is UTF-8 with an explicit length. Invalid UTF-8 is accepted and kept byte for byte where the vocabulary can.
  *   - Times are seconds, sizes are bytes, token ids are int32_t and never negative. */
 #ifndef MOTE_MOTE_H
@@ -89,7 +90,7 @@ MOTE_API void mote_model_options_init(mote_model_options *options);
 
 /* Opens a GGUF file (v2 or v3; any part of a split file names the whole). Weights are mapped, not copied. With neither a
  * path nor options->data: the model built into the library.
- * Errors: IO, FORMAT, UNSUPPORTED, MEMORY, CANCELLED, ARGUMENT. */
+ * Errors: IO, FORMAT, UNSUPPORTED, LIMIT (parts, keys or tensors past any real model's), MEMORY, CANCELLED, ARGUMENT. */
 MOTE_API mote_status mote_model_open(mote_model **out, const char *path, const mote_model_options *options,
                                      mote_error *error);
 MOTE_API void mote_model_close(mote_model *model);
@@ -101,7 +102,7 @@ typedef struct mote_model_info {
     const char *license;      /* general.license */
     const char *architecture; /* "qwen3" */
     const char *tokenizer;    /* "byte-level BPE, qwen2 pre-tokenizer" */
-    const char *chat_format;  /* "chatml", "gemma", "phi" or "" */
+    const char *chat_format;  /* "chatml", "gemma", "phi", "llama3" or "" */
     const char *types;        /* weight formats, by share of bytes: "Q4_0 62%, Q8_0 37%, F32 1%" */
     uint64_t parameters;
     uint64_t file_bytes;   /* all parts */
@@ -138,7 +139,7 @@ typedef struct mote_weight_info {
 MOTE_API mote_status mote_model_weight(const mote_model *model, size_t index, mote_weight_info *info);
 
 /* Decodes one weight to float32, row by row, in file order, to check a format or to convert a file. `sink` returns false
- * to stop (MOTE_E_CANCELLED). Errors: ARGUMENT (no such name), IO, CANCELLED, MEMORY. */
+ * to stop (MOTE_E_CANCELLED). Errors: ARGUMENT (no such name), UNSUPPORTED (its type), IO, CANCELLED, MEMORY. */
 MOTE_API mote_status mote_model_dequantize(const mote_model *model, const char *name,
                                            bool (*sink)(void *user, const float *values, size_t count), void *user,
                                            mote_error *error);
@@ -161,7 +162,8 @@ enum {
     MOTE_TOKENIZE_BOS = 2      /* begin as the model wants a text to begin, if it wants anything */
 };
 
-/* Appends the ids of `text`. Errors: MEMORY, UNSUPPORTED (a file without a tokenizer), LIMIT (text over 1 GiB). */
+/* Appends the ids of `text`. Errors: MEMORY, UNSUPPORTED (a file without a tokenizer), LIMIT (text over 1 GiB), IO (the
+ * mapped file went away). */
 MOTE_API mote_status mote_tokenize(const mote_model *model, const char *text, size_t length, unsigned flags,
                                    mote_ids *ids, mote_error *error);
 
@@ -185,7 +187,8 @@ typedef struct mote_message {
 } mote_message;
 
 /* Appends a conversation in the model's chat format, with the opening of an answer if `open_answer`. Content is plain
- * text: control tokens in it stay text. Errors: ARGUMENT (role), UNSUPPORTED (the model has no chat format), MEMORY. */
+ * text: control tokens in it stay text.
+ * Errors: ARGUMENT (role), UNSUPPORTED (the model has no chat format), and as mote_tokenize. */
 MOTE_API mote_status mote_chat_encode(const mote_model *model, const mote_message *messages, size_t count,
                                       bool open_answer, mote_ids *ids, mote_error *error);
 
@@ -207,7 +210,8 @@ typedef struct mote_engine_options {
 MOTE_API void mote_engine_options_init(mote_engine_options *options);
 
 /* Allocates everything running will need; nothing is allocated per token afterwards.
- * Errors: ARGUMENT (context past the model's), MEMORY, UNSUPPORTED. */
+ * Errors: ARGUMENT (context past the model's; a model opened without weights), MEMORY, LIMIT (the system has no more
+ * threads). */
 MOTE_API mote_status mote_engine_open(mote_engine **out, mote_model *model, const mote_engine_options *options,
                                       mote_error *error);
 MOTE_API void mote_engine_close(mote_engine *engine);
@@ -278,7 +282,7 @@ typedef struct mote_sampling {
 MOTE_API void mote_sampling_init(mote_sampling *sampling); /* temperature 0.7, top-k 40, top-p 0.95, min-p 0.05 */
 
 typedef struct mote_sampler mote_sampler;
-/* Errors: ARGUMENT names the field that is out of range. */
+/* Errors: ARGUMENT (names the field that is out of range), MEMORY. */
 MOTE_API mote_status mote_sampler_open(mote_sampler **out, const mote_model *model, const mote_sampling *sampling,
                                        mote_error *error);
 MOTE_API void mote_sampler_close(mote_sampler *sampler);

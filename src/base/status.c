@@ -26,12 +26,15 @@ const char *mote_status_text(mote_status status)
     return "unknown status";
 }
 
-/* Names come from files: keep the sentence on one line and free of terminal escapes. */
+/* Names come from files: keep the sentence on one line and free of terminal escapes, U+0080 … U+009F among them. */
 static void make_printable(char *text)
 {
-    for (unsigned char *c = (unsigned char *)text; *c; c++)
+    for (unsigned char *c = (unsigned char *)text; *c; c++) {
         if (*c < 0x20 || *c == 0x7f)
             *c = '?';
+        else if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+            c[0] = c[1] = '?';
+    }
 }
 
 /* Cuts a UTF-8 sequence that the buffer's end has split. */

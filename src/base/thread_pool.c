@@ -11,6 +11,12 @@
  * wake-up are worth. */
 enum { SPINS = 4000 };
 
+typedef struct pool_worker {
+    thread_pool *pool;
+    uint32_t index;
+    pthread_t thread;
+} pool_worker;
+
 /* A loop is cut into ranges, and a ticket says how many of which loop are still to be taken:
  *
  *     ticket = loop number (32 bits) │ ranges left (32 bits)
@@ -20,7 +26,7 @@ enum { SPINS = 4000 };
  * threads: on a busy machine, where a worker may be off the processor for milliseconds, the others finish without it. */
 struct thread_pool {
     uint32_t size;
-    pthread_t *thread; /* size − 1: the caller is worker 0 */
+    pool_worker *worker; /* [size]; the caller is the first */
     pthread_mutex_t lock;
     pthread_cond_t wake; /* workers: a new loop, or the end */
     pthread_cond_t done; /* caller: the last range is finished */
@@ -35,11 +41,6 @@ struct thread_pool {
     atomic_uint finished;
     _Atomic uint64_t ticket; /* moved to a new loop under lock, so that no sleeper misses it */
 };
-
-typedef struct worker_start {
-    thread_pool *pool;
-    uint32_t worker;
-} worker_start;
 
 static inline void spin_hint(void)
 {
@@ -98,10 +99,9 @@ static bool await_loop(thread_pool *pool, uint32_t *seen)
 
 static void *worker_main(void *argument)
 {
-    worker_start start = *(worker_start *)argument;
-    free(argument);
-    for (uint32_t number = 0; await_loop(start.pool, &number);)
-        take_ranges(start.pool, number, start.worker);
+    const pool_worker *self = argument;
+    for (uint32_t number = 0; await_loop(self->pool, &number);)
+        take_ranges(self->pool, number, self->index);
     return NULL;
 }
 
@@ -149,12 +149,8 @@ void thread_pool_for(thread_pool *pool, size_t count, size_t grain, thread_pool_
 
 /* Signals belong to the program's own threads: a worker never runs its handlers. SIGBUS and its like are synchronous and
  * stay open. */
-static int start_worker(thread_pool *pool, uint32_t worker)
+static int start_worker(pool_worker *worker)
 {
-    worker_start *start = malloc(sizeof *start);
-    if (start == NULL)
-        return -1;
-    *start = (worker_start){pool, worker};
     sigset_t blocked, before;
     sigfillset(&blocked);
     sigdelset(&blocked, SIGBUS);
@@ -162,10 +158,8 @@ static int start_worker(thread_pool *pool, uint32_t worker)
     sigdelset(&blocked, SIGILL);
     sigdelset(&blocked, SIGFPE);
     pthread_sigmask(SIG_BLOCK, &blocked, &before);
-    int result = pthread_create(&pool->thread[worker - 1], NULL, worker_main, start);
+    int result = pthread_create(&worker->thread, NULL, worker_main, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (result != 0)
-        free(start);
     return result;
 }
 
@@ -177,10 +171,10 @@ mote_status thread_pool_open(thread_pool **out, uint32_t threads, mote_error *er
     thread_pool *pool = calloc(1, sizeof *pool);
     if (pool == NULL)
         return fail_memory(error, sizeof *pool, "the thread pool");
-    pool->thread = calloc(threads, sizeof *pool->thread);
-    if (pool->thread == NULL) {
+    pool->worker = calloc(threads, sizeof *pool->worker);
+    if (pool->worker == NULL) {
         free(pool);
-        return fail_memory(error, threads * sizeof *pool->thread, "the thread pool");
+        return fail_memory(error, threads * sizeof *pool->worker, "the thread pool");
     }
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);
@@ -188,7 +182,10 @@ mote_status thread_pool_open(thread_pool **out, uint32_t threads, mote_error *er
     atomic_init(&pool->finished, 0);
     atomic_init(&pool->ticket, 0);
     for (pool->size = 1; pool->size < threads; pool->size++) {
-        if (start_worker(pool, pool->size) != 0) {
+        pool_worker *worker = &pool->worker[pool->size];
+        worker->pool = pool;
+        worker->index = pool->size;
+        if (start_worker(worker) != 0) {
             uint32_t started = pool->size;
             thread_pool_close(pool);
             return fail(error, MOTE_E_LIMIT, "only %u of %u threads could be started; ask for fewer", started, threads);
@@ -207,11 +204,11 @@ void thread_pool_close(thread_pool *pool)
     pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->lock);
     for (uint32_t i = 1; i < pool->size; i++)
-        pthread_join(pool->thread[i - 1], NULL);
+        pthread_join(pool->worker[i].thread, NULL);
     pthread_cond_destroy(&pool->done);
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->lock);
-    free(pool->thread);
+    free(pool->worker);
     free(pool);
 }
 

@@ -173,7 +173,7 @@ void mote_session_cancel(mote_session *s)
 
 void session_rewind(mote_session *s, size_t length)
 {
-    if (kv_cache_holds(&s->engine->kv, length, s->high))
+    if (length > 0 && kv_cache_holds(&s->engine->kv, length, s->high))
         s->length = length;
     else
         mote_session_clear(s);

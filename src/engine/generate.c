@@ -132,7 +132,8 @@ static mote_status generate(generation *g, const mote_token *prompt, size_t coun
         return status;
     if ((status = hold_prompt(g, prompt, count, error)) == MOTE_OK)
         status = decode(g, error);
-    if (status == MOTE_E_CANCELLED) { /* asked for, and what there is has been shown */
+    if (status == MOTE_E_CANCELLED) { /* asked for: no failure, and what there is gets shown */
+        show_rest(g);
         g->result->finish = MOTE_FINISH_CANCELLED;
         status = MOTE_OK;
     }

@@ -1,6 +1,8 @@
 /* Sizes and lays out the KV cache. */
 #include "engine/kv_cache.h"
 
+#include "base/checked.h"
+
 void kv_cache_lay_out(kv_cache *kv, const model_config *config, const attention_kernel *kernel, uint32_t sessions,
                       uint32_t context, uint32_t batch, arena *memory)
 {
@@ -15,7 +17,11 @@ void kv_cache_lay_out(kv_cache *kv, const model_config *config, const attention_
     kv->view.layer = arena_take(memory, config->layers, sizeof(kv_layer));
     for (uint32_t i = 0; i < config->layers; i++) {
         kv_layer layer = {.cells = model_layer_slides(config, i) ? kv->window_cells : context};
-        size_t head_bytes = layer.cells * kv->view.row_bytes;
+        size_t head_bytes; /* 4 GiB for the longest context of the widest heads in float: past a 32-bit size */
+        if (!checked_mul(layer.cells, kv->view.row_bytes, &head_bytes)) {
+            memory->overflowed = true;
+            return;
+        }
         layer.keys = arena_take(memory, (size_t)sessions * config->kv_heads, head_bytes);
         layer.values = arena_take(memory, (size_t)sessions * config->kv_heads, head_bytes);
         if (kv->view.layer != NULL)

@@ -82,7 +82,8 @@ static mote_status open_tokenizer(mote_model *m, mote_parts parts, mote_error *e
         m->chat = chat_format_detect(m->file, m->tokenizer);
         return MOTE_OK;
     }
-    if (parts == MOTE_PARTS_DIRECTORY || (parts == MOTE_PARTS_ALL && status == MOTE_E_UNSUPPORTED))
+    bool the_file_is_why = status != MOTE_E_MEMORY && status != MOTE_E_IO;
+    if ((parts == MOTE_PARTS_DIRECTORY && the_file_is_why) || (parts == MOTE_PARTS_ALL && status == MOTE_E_UNSUPPORTED))
         return MOTE_OK;
     return fail(error, status, "%s", m->no_tokenizer.text);
 }

@@ -9,9 +9,9 @@ enum { DECODE_VALUES = 1 << 16 };
 void mote_model_describe(const mote_model *m, mote_model_info *info)
 {
     const model_config *c = &m->config;
-    uint32_t vocabulary = c->vocabulary;
-    if (vocabulary == 0 && m->tokenizer != NULL)
-        vocabulary = (uint32_t)tokenizer_size(m->tokenizer);
+    uint32_t ids = c->vocabulary;
+    if (ids == 0 && m->tokenizer != NULL)
+        ids = (uint32_t)tokenizer_size(m->tokenizer);
     *info = (mote_model_info){
         .name = m->name,
         .description = m->description,
@@ -29,7 +29,7 @@ void mote_model_describe(const mote_model *m, mote_model_info *info)
         .heads = c->heads,
         .kv_heads = c->kv_heads,
         .head_dim = c->head_dim,
-        .vocabulary = vocabulary,
+        .vocabulary = ids,
         .context = c->context,
         .window = c->window,
         .metadata_count = gguf_entry_count(m->file),

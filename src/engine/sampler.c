@@ -54,7 +54,7 @@ typedef struct field {
     float max;
 } field;
 
-static mote_status check_options(const mote_sampling *o, size_t vocabulary, mote_error *error)
+static mote_status check_options(const mote_sampling *o, size_t ids, mote_error *error)
 {
     const field fields[] = {
         {"temperature", o->temperature, 0, 100},
@@ -73,9 +73,9 @@ static mote_status check_options(const mote_sampling *o, size_t vocabulary, mote
         return fail(error, MOTE_E_ARGUMENT, "penalty_window is %u; choose at most %d", o->penalty_window,
                     MOST_PENALTY_WINDOW);
     for (size_t i = 0; i < o->bias_count; i++) {
-        if (o->bias[i].token < 0 || (size_t)o->bias[i].token >= vocabulary)
+        if (o->bias[i].token < 0 || (size_t)o->bias[i].token >= ids)
             return fail(error, MOTE_E_ARGUMENT, "bias names token %d; the vocabulary has %zu", o->bias[i].token,
-                        vocabulary);
+                        ids);
         if (!isfinite(o->bias[i].bias))
             return fail(error, MOTE_E_ARGUMENT, "bias of token %d is %g; choose a finite number", o->bias[i].token,
                         (double)o->bias[i].bias);

@@ -11,7 +11,7 @@ static mote_status check_work(const step *s, size_t index, mote_error *error)
 {
     const mote_work *w = &s->work[index];
     const mote_engine *e = s->engine;
-    uint32_t vocabulary = e->model->config.vocabulary;
+    uint32_t known_ids = e->model->config.vocabulary;
     if (w->session == NULL || w->session->engine != e)
         return fail(error, MOTE_E_ARGUMENT, "work %zu names a session of another engine", index);
     for (size_t i = 0; i < index; i++)
@@ -21,9 +21,9 @@ static mote_status check_work(const step *s, size_t index, mote_error *error)
         return fail(error, MOTE_E_ARGUMENT, "work %zu asks for %zu rows of logits of %zu tokens", index, w->rows,
                     w->count);
     for (size_t i = 0; i < w->count; i++)
-        if (w->ids[i] < 0 || (uint32_t)w->ids[i] >= vocabulary)
+        if (w->ids[i] < 0 || (uint32_t)w->ids[i] >= known_ids)
             return fail(error, MOTE_E_ARGUMENT, "token %d at %zu is outside the vocabulary of %u", w->ids[i], i,
-                        vocabulary);
+                        known_ids);
     if (w->count > e->info.context - w->session->length)
         return fail(error, MOTE_E_LIMIT,
                     "%zu more tokens after %zu do not fit the context of %u; choose a larger context", w->count,
@@ -35,7 +35,7 @@ static mote_status check_work(const step *s, size_t index, mote_error *error)
 static batch next_batch(const step *s)
 {
     mote_engine *e = s->engine;
-    size_t vocabulary = e->model->config.vocabulary;
+    size_t row = e->model->config.vocabulary;
     batch b = {
         .token = e->token, .sequence = e->sequence, .position = e->position, .output = e->output, .logits = e->logits};
     for (size_t i = 0; i < s->count; i++) {
@@ -47,7 +47,7 @@ static batch next_batch(const step *s)
             e->position[b.count] = (uint32_t)w->session->length;
             if (*taken >= first_row) {
                 e->output[b.outputs] = (uint32_t)b.count;
-                e->logits[b.outputs++] = w->logits + (*taken - first_row) * vocabulary;
+                e->logits[b.outputs++] = w->logits + (*taken - first_row) * row;
             }
             w->session->ids[w->session->length++] = w->ids[*taken];
             b.count++;

@@ -11,11 +11,24 @@ static mote_status need_tokenizer(const mote_model *m, mote_error *error)
     return fail(error, MOTE_E_UNSUPPORTED, "%s", m->no_tokenizer.text);
 }
 
+/* Texts and merges are read from the mapped file: what came of one that went away meanwhile is void. */
+static mote_status check_ids(const mote_model *m, mote_status status, mote_ids *ids, size_t before, mote_error *error)
+{
+    if (status != MOTE_OK || (status = gguf_check(m->file, error)) == MOTE_OK)
+        return status;
+    ids->count = before;
+    return status;
+}
+
 mote_status mote_tokenize(const mote_model *m, const char *text, size_t length, unsigned flags, mote_ids *ids,
                           mote_error *error)
 {
     mote_status status = need_tokenizer(m, error);
-    return status != MOTE_OK ? status : tokenizer_encode(m->tokenizer, text, length, flags, ids, error);
+    if (status != MOTE_OK)
+        return status;
+    size_t before = ids->count;
+    status = tokenizer_encode(m->tokenizer, text, length, flags, ids, error);
+    return check_ids(m, status, ids, before, error);
 }
 
 bool mote_token_is_end(const mote_model *m, mote_token token)
@@ -32,7 +45,9 @@ mote_status mote_chat_encode(const mote_model *m, const mote_message *messages, 
     if (m->chat == CHAT_NONE)
         return fail(error, MOTE_E_UNSUPPORTED, "%s: the model has no chat format that mote knows; give it plain text",
                     gguf_name(m->file));
-    return chat_encode(m->tokenizer, m->chat, messages, count, open_answer, ids, error);
+    size_t before = ids->count;
+    status = chat_encode(m->tokenizer, m->chat, messages, count, open_answer, ids, error);
+    return check_ids(m, status, ids, before, error);
 }
 
 struct mote_detokenizer {

@@ -49,6 +49,7 @@ static mote_status read_split(const gguf_part *part, split *out, mote_error *err
     return status;
 }
 
+/* Counts are 512 at most; the remainder only shows the compiler that five digits will do. */
 static void split_suffix(char suffix[SUFFIX + 1], size_t number, size_t count)
 {
     snprintf(suffix, SUFFIX + 1, "-%05u-of-%05u.gguf", (unsigned)(number + 1) % 100000, (unsigned)count % 100000);
@@ -92,7 +93,8 @@ static mote_status check_kinship(const gguf_part *known, const split *whole, con
     return MOTE_OK;
 }
 
-/* parts[0] is the part that was named; it goes to its place and the others come to theirs. */
+/* parts[0] is the part that was named; it goes to its place and the others come to theirs. Their paths differ from its
+ * path in five digits, so a copy of it has room for each. */
 static mote_status open_others(gguf *file, const split *whole, mote_error *error)
 {
     gguf_part named = file->parts[0];
@@ -279,11 +281,6 @@ const gguf_part *gguf_first_part(const gguf *file)
 const char *gguf_name(const gguf *file)
 {
     return file->parts[0].name;
-}
-
-uint32_t gguf_version(const gguf *file)
-{
-    return file->parts[0].version;
 }
 
 size_t gguf_file_bytes(const gguf *file)

@@ -46,7 +46,6 @@ void gguf_close(gguf *file); /* NULL is fine */
 /* The file, of a split model the first part, as sentences name it: its path, or the end of a very long one. */
 const char *gguf_name(const gguf *file);
 size_t gguf_file_bytes(const gguf *file); /* of all parts */
-uint32_t gguf_version(const gguf *file);
 
 /* ---------------------------------------------------------------------------------------------------------- metadata */
 

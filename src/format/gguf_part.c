@@ -449,7 +449,6 @@ static bool take_version(cursor *c)
     if (version < 2 || version > 3)
         return spoil(c, MOTE_E_UNSUPPORTED, 4, "has version %" PRIu32 "; mote reads 2 and 3, convert the model again",
                      version);
-    c->part->version = version;
     return true;
 }
 
@@ -472,7 +471,7 @@ static bool take_count(cursor *c, const char *what, size_t smallest, size_t most
 static bool take_header(cursor *c)
 {
     gguf_part *part = c->part;
-    size_t tensors, entries;
+    size_t tensors = 0, entries = 0;
     begin(c, "the", 0);
     c->name = "header";
     if (!take_version(c) || !take_count(c, "tensors", SMALLEST_TENSOR, GGUF_MOST_TENSORS, &tensors) ||

@@ -15,7 +15,6 @@ typedef struct gguf_part {
     mapped_file map;  /* zeroed if the bytes are a caller's memory */
     const unsigned char *data;
     size_t size;
-    uint32_t version;
     gguf_entry *entries; /* in file order */
     size_t entry_count;
     const gguf_entry **by_key; /* the same, sorted by key */

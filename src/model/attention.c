@@ -1,5 +1,5 @@
 /* Attention: norms and rotation of the heads, the cache's append, and the loop over (token, KV head). */
-#include "model/blocks.h"
+#include "model/layer_blocks.h"
 
 typedef struct heads_loop {
     const forward *pass;

@@ -1,6 +1,6 @@
 /* Gemma 3, text (Gemma Team 2025): five sliding-window layers to one that sees the whole context, each kind with its own
  * rope base; norms after attention and MLP as well as before; embeddings scaled by √width. */
-#include "model/blocks.h"
+#include "model/layer_blocks.h"
 
 #include <math.h>
 

@@ -1,5 +1,5 @@
 /* Llama (Touvron et al. 2023; Llama 3.2 with its rope factors), and SmolLM2, which shares its shape. */
-#include "model/blocks.h"
+#include "model/layer_blocks.h"
 
 /* GGUF files store the rows of q and k so that rotation pairs neighbours. */
 static mote_status configure(model_config *config, const gguf *file, mote_error *error)

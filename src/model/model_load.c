@@ -145,9 +145,12 @@ static void bind_rope_factors(loader *load)
 {
     model *m = load->m;
     size_t half = m->config.rope_dims / 2;
-    bind_optional_vector(load, &m->rope_factors, "rope_freqs.weight", half);
-    bind_optional_vector(load, &m->rope_factors_short, "rope_factors_short.weight", half);
-    bind_optional_vector(load, &m->rope_factors_long, "rope_factors_long.weight", half);
+    if (m->config.rope_original_context == 0) {
+        bind_optional_vector(load, &m->rope_factors, "rope_freqs.weight", half);
+    } else {
+        bind_optional_vector(load, &m->rope_factors_short, "rope_factors_short.weight", half);
+        bind_optional_vector(load, &m->rope_factors_long, "rope_factors_long.weight", half);
+    }
     check_factors(load, m->rope_factors, "rope_freqs.weight");
     check_factors(load, m->rope_factors_short, "rope_factors_short.weight");
     check_factors(load, m->rope_factors_long, "rope_factors_long.weight");

@@ -1,5 +1,5 @@
 /* Qwen3 (Yang et al. 2025): every query and key head is normalised before it turns. */
-#include "model/blocks.h"
+#include "model/layer_blocks.h"
 
 static void layer(forward *pass, const layer_weights *w, uint32_t index)
 {

@@ -42,10 +42,16 @@ static bool is_space_run(const vocabulary *v, mote_token token)
     return length <= VOCABULARY_LONGEST_SPACES && v->space_runs[length] == token;
 }
 
+/* The unknown token written out is as much a forgery as a control token. */
+static bool is_control(const vocabulary *v, mote_token token)
+{
+    return vocabulary_kind(v, token) == TOKEN_CONTROL || vocabulary_kind(v, token) == TOKEN_UNKNOWN;
+}
+
 static bool is_added(const vocabulary *v, mote_token token)
 {
-    token_kind kind = vocabulary_kind(v, token);
-    return v->text_lengths[token] > 0 && (kind == TOKEN_CONTROL || (kind == TOKEN_USER && !is_space_run(v, token)));
+    bool user = vocabulary_kind(v, token) == TOKEN_USER && !is_space_run(v, token);
+    return v->text_lengths[token] > 0 && (user || is_control(v, token));
 }
 
 mote_status added_tokens_open(added_tokens *added, const vocabulary *v, const char *file_name, mote_error *error)
@@ -111,7 +117,7 @@ static added_match longest_at(const added_tokens *added, const vocabulary *v, co
     for (size_t depth = 1; low < high; depth++) {
         /* The texts in [low, high) agree with the first `depth` bytes; one that ends here is the first of them. */
         mote_token token = added->sorted[low];
-        if (v->text_lengths[token] == depth && (vocabulary_kind(v, token) != TOKEN_CONTROL || depth <= control_most))
+        if (v->text_lengths[token] == depth && (!is_control(v, token) || depth <= control_most))
             best = (added_match){0, depth, token};
         if (depth == length)
             break;

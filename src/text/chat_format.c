@@ -45,9 +45,15 @@ static chat_format format_of_template(gguf_string template)
     return CHAT_NONE;
 }
 
+static bool is_control(const tokenizer *t, const char *text)
+{
+    mote_token token = tokenizer_find(t, text);
+    return token >= 0 && vocabulary_kind(tokenizer_vocabulary(t), token) == TOKEN_CONTROL;
+}
+
 static bool has_tokens(const tokenizer *t, const char *one, const char *other)
 {
-    return tokenizer_find(t, one) >= 0 && tokenizer_find(t, other) >= 0;
+    return is_control(t, one) && is_control(t, other);
 }
 
 chat_format chat_format_detect(const gguf *file, const tokenizer *t)

@@ -130,8 +130,9 @@ IM_START, IM_END, VOCABULARY = 256, 257, 260  # 258: "he", 259: "hell"
 
 
 def vocabulary(chat=True, name="tiny"):
-    """Every byte, two tokens of chat and two merges."""
-    tokens = byte_letters() + ["<|im_start|>", "<|im_end|>", "he", "ll"]
+    """Every byte, two control tokens, those of ChatML with `chat`, and two merges."""
+    control = ["<|im_start|>", "<|im_end|>"] if chat else ["<|a|>", "<|b|>"]
+    tokens = byte_letters() + control + ["he", "ll"]
     kinds = [1] * 256 + [3, 3, 1, 1]
     entries = [
         ("general.architecture", STRING, "llama"),

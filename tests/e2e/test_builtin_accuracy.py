@@ -4,6 +4,7 @@ sensor window must get the right state."""
 import json
 import os
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 from e2e_support import SOURCE, Case, main, mote
 
@@ -15,15 +16,19 @@ def state(text):
         return None
 
 
+def answer(case):
+    result = mote("run", "--json", "-n", "128", "--threads", "1", stdin=case["prompt"])
+    return json.loads(result.out)["text"] if result.status == 0 else str(result)
+
+
 class Accuracy(Case):
     def test_held_out_prompts(self):
         right, total, wrong = Counter(), Counter(), []
         with open(os.path.join(SOURCE, "models", "heldout.jsonl"), encoding="utf-8") as file:
             cases = [json.loads(line) for line in file]
-        for case in cases:
-            result = mote("run", "--json", stdin=case["prompt"])
-            self.expect_done(result)
-            text = json.loads(result.out)["text"]
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            answers = list(pool.map(answer, cases))
+        for case, text in zip(cases, answers):
             good = state(text) == state(case["expect"]) if case["skill"] == "sensor" else text == case["expect"]
             total[case["skill"]] += 1
             right[case["skill"]] += good
@@ -32,7 +37,8 @@ class Accuracy(Case):
         self.assertGreaterEqual(len(cases), 100)
         for skill in total:
             needed = 0.90 if skill == "sensor" else 0.95
-            self.assertGreaterEqual(right[skill] / total[skill], needed, f"{skill}: {dict(right)} of {dict(total)}\n{wrong}")
+            told = f"{skill}: {dict(right)} of {dict(total)}\n{wrong}"
+            self.assertGreaterEqual(right[skill] / total[skill], needed, told)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,15 @@ class Chat(Case):
     def test_built_in_model(self):
         result = self.expect_done(mote("chat", stdin="turn on the kitchen light\nopen the gate\n"))
         first, second = map(json.loads, result.out.splitlines())
-        self.assertEqual((first["action"], first["area"]), ("on", "kitchen"))
+        self.assertEqual((first["action"], first["device"]), ("turn_on", "light"))
         self.assertEqual((second["action"], second["device"]), ("open", "gate"))
         self.assertEqual(result.err, "")
+
+    def test_built_in_model_takes_each_message_by_itself(self):
+        script = "open the gate\nturn on the kitchen light\nopen the gate\n"
+        lines = self.expect_done(mote("chat", stdin=script)).out.splitlines()
+        self.assertEqual(lines[0], lines[2])
+        self.assertEqual(lines[1] + "\n", mote("run", "turn on the kitchen light").out)
 
     def test_file_as_a_word(self):
         self.expect_done(mote("chat", self.path("tiny.gguf", tiny_model()), "-n1", stdin="hello\n"))
@@ -35,7 +41,8 @@ class Chat(Case):
         self.assertEqual(tokens(reset), tokens(alone))
         instructed = self.expect_done(self.chat("/system Be brief and kind.\ntwo\n/stats\n", *bias))
         self.assertGreater(tokens(instructed), tokens(alone) + 20)
-        self.assertEqual(tokens(self.chat("two\n/stats\n", "--system", "Be brief and kind.", *bias)), tokens(instructed))
+        by_option = self.expect_done(self.chat("two\n/stats\n", "--system", "Be brief and kind.", *bias))
+        self.assertEqual(tokens(by_option), tokens(instructed))
         undone = self.expect_done(self.chat("/system\ntwo\n/stats\n", "--system", "Be brief and kind.", *bias))
         self.assertEqual(tokens(undone), tokens(alone))
 

@@ -22,7 +22,11 @@ class Debug(Case):
 
     def logits(self, ids, *words, out=None):
         ids = ids if isinstance(ids, bytes) else " ".join(map(str, ids)).encode()
-        return mote("debug", "logits", "-m", self.model, "--ids", self.path("ids.txt", ids), "--out", out or self.out, *words)
+        path = self.path("ids.txt", ids)
+        return mote("debug", "logits", "-m", self.model, "--ids", path, "--out", out or self.out, *words)
+
+    def dequant(self, name, out=None, **options):
+        return mote("debug", "dequant", "-m", self.model, "--tensor", name, "--out", out or self.out, **options)
 
     def left(self):
         return sorted(os.listdir(self.folder))
@@ -54,16 +58,18 @@ class Debug(Case):
             self.assertAlmostEqual(a, b, delta=1e-4)
 
     def test_wrong_ids(self):
-        for ids, says in ((b"", "no ids"), (b" \n\t", "no ids"), (b"1 2 x 3", "'x' at byte 4"), (b"1 -2", "'-2' at byte 2"),
-                          (b"1,2", "'1,2'"), (b"1.0", "'1.0'"), (b"99999999999", "99999999999"), (b"1 2\0", "zero byte"),
-                          (b"1 260", "number 2"), (b"\xff\x1b", "\\xff\\x1b"), (b"[1, 2]", "'[1,'")):
+        for ids, says in ((b"", "no ids"), (b" \n\t", "no ids"), (b"1 2 x 3", "'x' at byte 4"),
+                          (b"1 -2", "'-2' at byte 2"), (b"1,2", "'1,2'"), (b"1.0", "'1.0'"),
+                          (b"99999999999", "99999999999"), (b"1 2\0", "zero byte"), (b"1 260", "number 2"),
+                          (b"\xff\x1b", "\\xff\\x1b"), (b"[1, 2]", "'[1,'")):
             self.expect_error(self.logits(ids), 1, says)
         self.expect_error(self.logits(range(20), "--ctx", "19"), 1, "--ctx")
         self.expect_error(self.logits([1] * 1025), 1, "1025", "1024")
         self.assertNotIn("out.f32", self.left())
 
     def test_missing_files(self):
-        self.expect_error(mote("debug", "logits", "-m", self.model, "--ids", self.path("none"), "--out", self.out), 1, "none")
+        absent = self.path("none")
+        self.expect_error(mote("debug", "logits", "-m", self.model, "--ids", absent, "--out", self.out), 1, "none")
         self.expect_error(self.logits([1], out=self.path("no/such/place")), 1, "no/such/place", "No such file")
         self.expect_error(self.logits([1], out=self.folder), 1, "directory")
 
@@ -95,26 +101,23 @@ class Debug(Case):
 
     def test_full_disk(self):
         self.expect_error(self.logits([1] * 100, out="/dev/full"), 1, "No space left on device")
-        self.expect_error(mote("debug", "dequant", "-m", self.model, "--tensor", "output.weight", "--out", "/dev/full"), 1,
-                          "No space left on device")
+        self.expect_error(self.dequant("output.weight", out="/dev/full"), 1, "No space left on device")
 
     def test_limit_on_file_size_leaves_nothing(self):
         limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
-        result = mote("debug", "dequant", "-m", self.model, "--tensor", "output.weight", "--out", self.out, preexec_fn=limit)
-        self.expect_error(result, 1, "File too large")
+        self.expect_error(self.dequant("output.weight", preexec_fn=limit), 1, "File too large")
         self.assertEqual(self.left(), ["tiny.gguf"])
 
     def test_dequant(self):
-        words = ["debug", "dequant", "-m", self.model, "--out", self.out, "--tensor"]
-        self.expect_done(mote(*words, "output_norm.weight"))
+        self.expect_done(self.dequant("output_norm.weight"))
         self.assertEqual(floats(self.out), (1.0,) * 32)
-        self.expect_done(mote(*words, "output.weight"))
+        self.expect_done(self.dequant("output.weight"))
         with open(self.model, "rb") as file, open(self.out, "rb") as made:
             self.assertIn(made.read(), file.read())
-        self.expect_error(mote(*words, "nonsense"), 1, "nonsense")
+        self.expect_error(self.dequant("nonsense"), 1, "nonsense")
 
     def test_standard_output(self):
-        result = mote("debug", "dequant", "-m", self.model, "--out", "/dev/stdout", "--tensor", "output_norm.weight")
+        result = self.dequant("output_norm.weight", out="/dev/stdout")
         self.assertEqual(struct.unpack("<32f", self.expect_done(result).raw), (1.0,) * 32)
 
 

@@ -39,8 +39,8 @@ class Info(Case):
         self.assertEqual(json.loads(self.expect_done(mote("info", "--json")).out)["chat_format"], "chatml")
 
     def test_hostile_strings(self):
-        entries = [("general.architecture", STRING, EVIL)] + [("general." + key, STRING, EVIL) for key in
-                   ("name", "description", "license")] + [("evil.text", STRING, EVIL), ("evil.bytes", STRING, b"\xff\xc3")]
+        names = ("general.architecture", "general.name", "general.description", "general.license", "evil.text")
+        entries = [(name, STRING, EVIL) for name in names] + [("evil.bytes", STRING, b"\xff\xc3")]
         path = self.path("evil.gguf", gguf(entries))
         for words in (["info", "--metadata", "--weights", path], ["info", path]):
             out = self.expect_done(mote(*words)).out
@@ -69,7 +69,8 @@ class Info(Case):
 
     def test_nothing_but_a_header(self):
         self.expect_done(mote("info", self.path("bare.gguf", gguf([]))))
-        self.expect_done(mote("info", "--json", "--metadata", "--weights", self.path("odd.gguf", gguf([("a", F32, 1e999)]))))
+        odd = self.path("odd.gguf", gguf([("a", F32, 1e999)]))
+        self.expect_done(mote("info", "--json", "--metadata", "--weights", odd))
 
 
 class Cpu(Case):

@@ -40,7 +40,7 @@ class Manual(Case):
         overview = mote("help").out
         commands = re.findall(r"^  (\w+(?: \w+)?)  ", overview.split("Commands\n")[1], re.MULTILINE)
         self.assertGreater(len(commands), 8)
-        shared = {name: option for group in ("Model", "Sampling", "Machine") for name, option in sections[group].items()}
+        shared = {**sections["Model"], **sections["Sampling"], **sections["Machine"]}
         seen = {}
         for command in commands:
             self.assertIn(f"mote {command}", sections, "the page lacks a command")

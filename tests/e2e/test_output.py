@@ -60,7 +60,8 @@ class Output(Case):
             done = subprocess.run(["sh", "-c", f'"$0" run "turn on the lamp" {closing}', MOTE], capture_output=True,
                                   timeout=PATIENCE, env=environment())
             self.assertEqual(done.returncode, 1 if ">&-" in closing.replace("2>&-", "") else 0, closing)
-        done = subprocess.run(["sh", "-c", '"$0" run <&-', MOTE], capture_output=True, timeout=PATIENCE, env=environment())
+        done = subprocess.run(["sh", "-c", '"$0" run <&-', MOTE], capture_output=True, timeout=PATIENCE,
+                              env=environment())
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"cannot read standard input", done.stderr)
 

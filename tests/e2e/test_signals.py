@@ -15,8 +15,11 @@ class Signals(Case):
         self.addCleanup(lambda: (process.kill(), process.communicate()))
         return process
 
+    def model(self):
+        return self.path("tiny.gguf", tiny_model(context=ENDLESS_CONTEXT))
+
     def endless(self, *words):
-        return self.start("run", "-m", self.path("tiny.gguf", tiny_model(context=ENDLESS_CONTEXT)), *ENDLESS, *words, "x")
+        return self.start("run", "-m", self.model(), *ENDLESS, *words, "x")
 
     def end(self, process, number):
         process.send_signal(number)
@@ -50,8 +53,8 @@ class Signals(Case):
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def test_during_a_long_prompt(self):
-        process = self.start("run", "-m", self.path("tiny.gguf", tiny_model(context=ENDLESS_CONTEXT)), "--ctx", "1000000",
-                             "--threads", "1", "--raw", stdin=subprocess.PIPE)
+        process = self.start("run", "-m", self.model(), "--ctx", "1000000", "--threads", "1", "--raw",
+                             stdin=subprocess.PIPE)
         process.stdin.write(b"lamp " * 100000)
         process.stdin.close()
         process.stdin = None
@@ -76,9 +79,8 @@ class Signals(Case):
 
     def test_ignored_signals_stay_ignored(self):
         """As under nohup, or in the background of a script."""
-        model = self.path("tiny.gguf", tiny_model(context=ENDLESS_CONTEXT))
-        process = subprocess.Popen([MOTE, "run", "-m", model, *ENDLESS, "-n", "3000", "x"], stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
+        process = subprocess.Popen([MOTE, "run", "-m", self.model(), *ENDLESS, "-n", "3000", "x"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
                                    preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
         process.stdout.read(10)
         process.send_signal(signal.SIGHUP)
@@ -86,8 +88,7 @@ class Signals(Case):
         self.assertEqual(process.returncode, 0, err)
 
     def test_chat_on_a_pipe(self):
-        process = self.start("chat", "-m", self.path("tiny.gguf", tiny_model(context=ENDLESS_CONTEXT)), *ENDLESS,
-                             stdin=subprocess.PIPE)
+        process = self.start("chat", "-m", self.model(), *ENDLESS, stdin=subprocess.PIPE)
         process.stdin.write(b"hello\nhello\n")
         process.stdin.flush()
         process.stdout.read(50)

@@ -27,6 +27,7 @@ class OnTerminal(Case):
         return self.chat("-m", self.path("tiny.gguf", tiny_model(context=ENDLESS_CONTEXT)), *ENDLESS, **options)
 
     def leave(self, terminal):
+        """From the prompt."""
         terminal.send(CTRL_D)
         self.assertEqual(terminal.end(), 0)
 
@@ -54,6 +55,7 @@ class OnTerminal(Case):
             terminal.expect("> ")
         terminal.send("/reset\n")
         terminal.expect("(a new conversation)")
+        terminal.expect("> ")
         self.leave(terminal)
 
     def test_ctrl_c_at_the_prompt_drops_the_line(self):
@@ -62,15 +64,31 @@ class OnTerminal(Case):
         terminal.expect("> ")
         terminal.send(CTRL_C)
         terminal.expect("> ")
-        terminal.send("turn on the lamp\n")
-        self.assertIn('"on"', terminal.expect("}"))
+        terminal.send("turn on the kitchen light\n")
+        self.assertIn('"turn_on"', terminal.expect("}"))
         terminal.expect("> ")
+        self.leave(terminal)
+
+    def test_typing_ahead(self):
+        terminal = self.endless()
+        terminal.send("hello\n")
+        terminal.expect("\n")
+        for _ in range(5):
+            terminal.read(0.05)
+        terminal.send("\n/sta\x7fats\n語\x7f\n")  # while the model speaks, and the terminal echoes
+        terminal.read(0.05)
+        terminal.signal(signal.SIGINT)
+        terminal.expect("(stopped)")
+        terminal.expect("in use)")
+        terminal.expect("peak memory")
+        terminal.expect("> ")
+        terminal.expect("> ")  # after the line of half a character
         self.leave(terminal)
 
     def test_editing(self):
         terminal = self.chat()
         terminal.send("off the kitchen light" + "\x01" + "turn " + "\x05" + " now" + "\x17" + "\n")  # ^A, ^E, ^W
-        self.assertIn('"off"', terminal.expect("}"))
+        self.assertIn('"turn_off"', terminal.expect("}"))
         terminal.expect("> ")
         self.leave(terminal)
         self.assertIn("turn\\040off\\040the\\040kitchen\\040light", self.history())
@@ -85,7 +103,7 @@ class OnTerminal(Case):
 
     def test_history_lasts(self):
         terminal = self.chat()
-        terminal.send("turn off the lamp\n")
+        terminal.send("turn off the kitchen light\n")
         terminal.expect("}")
         terminal.expect("> ")
         self.leave(terminal)
@@ -95,7 +113,7 @@ class OnTerminal(Case):
             self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.folder, folder)).st_mode), 0o700)
         terminal = self.chat()
         terminal.send(CTRL_P + "\n")
-        self.assertIn('"off"', terminal.expect("}"))
+        self.assertIn('"turn_off"', terminal.expect("}"))
         terminal.expect("> ")
         self.leave(terminal)
 
@@ -108,7 +126,7 @@ class OnTerminal(Case):
         terminal = Terminal("chat", env=env)
         self.addCleanup(terminal.close)
         terminal.expect("> ")
-        terminal.send("turn off the lamp\n")
+        terminal.send("turn off the kitchen light\n")
         terminal.expect("}")
         terminal.expect("> ")
         self.leave(terminal)
@@ -120,8 +138,10 @@ class OnTerminal(Case):
         for content in (b"", b"\0" * 100, b"_HiStOrY_V2_\n\\777\\\n", b"\xff" * 5000):
             self.path(".local/state/mote/history", content)
             terminal = self.chat()
-            terminal.send(CTRL_P + CTRL_P + CTRL_C)
-            terminal.expect("> ")
+            terminal.send(CTRL_P + CTRL_P + "!")
+            terminal.expect("!")
+            terminal.send(CTRL_C)
+            terminal.expect("\n> ")
             self.leave(terminal)
         os.remove(os.path.join(folder, "history"))
         os.mkdir(os.path.join(folder, "history"))
@@ -131,8 +151,8 @@ class OnTerminal(Case):
         terminal = self.chat()
         terminal.send("turn off \\\n")
         terminal.expect(". ")
-        terminal.send("the lamp\n")
-        self.assertIn('"off"', terminal.expect("}"))
+        terminal.send("the kitchen light\n")
+        self.assertIn('"turn_off"', terminal.expect("}"))
         terminal.expect("> ")
         self.leave(terminal)
 
@@ -152,8 +172,8 @@ class OnTerminal(Case):
         terminal.signal(signal.SIGSTOP)
         terminal.signal(signal.SIGCONT)
         terminal.expect("turn off ")  # drawn again
-        terminal.send("the lamp\n")
-        self.assertIn('"off"', terminal.expect("}"))
+        terminal.send("the kitchen light\n")
+        self.assertIn('"turn_off"', terminal.expect("}"))
         terminal.expect("> ")
         self.leave(terminal)
 
@@ -163,17 +183,17 @@ class OnTerminal(Case):
             terminal.expect(">")
             terminal.send("turn on the kitchen light\n")
             terminal.expect("}")
-            terminal.send(CTRL_D)
-            self.assertEqual(terminal.end(), 0, (rows, columns))
+            terminal.expect(">")
+            self.leave(terminal)
 
     def test_window_that_changes(self):
         terminal = self.chat()
-        terminal.send("turn off the ")
+        terminal.send("turn off the kitchen ")
         for rows, columns in ((1, 1), (5, 10), (50, 200), (24, 80)):
             terminal.resize(rows, columns)
             terminal.signal(signal.SIGWINCH)
             terminal.read(0.05)
-        terminal.send("lamp\n")
+        terminal.send("light\n")
         terminal.expect("}")
         terminal.expect("> ")
         self.leave(terminal)
@@ -182,10 +202,10 @@ class OnTerminal(Case):
         for kind in ("dumb", "", "nonsense", "vt100", None):
             terminal = self.start("chat", "-q", TERM=kind)
             terminal.expect("> ")
-            terminal.send("turn on the lamp\n")
+            terminal.send("turn on the kitchen light\n")
             terminal.expect("}")
-            terminal.send(CTRL_D)
-            self.assertEqual(terminal.end(), 0, kind)
+            terminal.expect("> ")
+            self.leave(terminal)
 
     def test_model_cannot_command_the_terminal(self):
         model = self.path("tiny.gguf", tiny_model(chat=False))

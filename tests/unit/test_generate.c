@@ -367,6 +367,32 @@ static void callback_ends(void **state)
     talker_close(&t);
 }
 
+/* What is held back for a stop text when a request to cancel comes is part of the answer all the same. */
+static void cancelled_with_text_held(void **state)
+{
+    (void)state;
+    talker t = talker_open(&LLAMA, 1, 0);
+    static mote_logit_bias pairs[VOCABULARY];
+    for (mote_token id = 0; id < VOCABULARY; id++)
+        pairs[id] = (mote_logit_bias){id, id >= TINY_PAIRS && id < TINY_LETTERS_END ? 0 : -1000};
+    mote_sampling sampling = letters(0);
+    sampling.bias = pairs;
+    sampling.bias_count = VOCABULARY;
+    mote_token prompt[] = {'h', 'i'};
+    answer whole = {0}, a = {.stop_at = 1, .cancel = t.session};
+    generate_well(&t, prompt, 2, (mote_generation_options){.sampling = &sampling, .max_tokens = 1}, &whole);
+    assert_int_equal(whole.length, 2);
+    char stop[] = {whole.text[1], '0', '\0'}; /* the first letter is shown at once, the second held back */
+    const char *const stops[] = {stop};
+    generate_well(&t, prompt, 2,
+                  (mote_generation_options){.sampling = &sampling, .max_tokens = 9, .stop = stops, .stop_count = 1},
+                  &a);
+    assert_int_equal(a.result.finish, MOTE_FINISH_CANCELLED);
+    assert_int_equal(a.result.tokens, 1);
+    assert_string_equal(a.text, whole.text);
+    talker_close(&t);
+}
+
 /* ---- what is reused ---- */
 
 /* A prompt in a session with a past must read like the same prompt in a new one. */
@@ -419,6 +445,27 @@ static void prompt_reuse(void **state)
             talker_close(&t);
             talker_close(&fresh);
         }
+    }
+}
+
+/* A session that began anew reuses as if it had never held anything, although its rings once went further. */
+static void reuse_after_a_new_start(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        talker t = talker_open(BOTH[i], 1, 4), fresh = talker_open(BOTH[i], 1, 0);
+        mote_sampling sampling = letters(0);
+        mote_token prompt[120], generated[20];
+        answer hand;
+        fill_prompt(prompt, 120, 50);
+        continue_with(&t, &fresh, prompt, 120, 0);
+        fill_prompt(prompt, 40, 0);
+        by_hand(&fresh, prompt, 40, &sampling, generated, 20, &hand);
+        continue_with(&t, &fresh, prompt, 40, 0);
+        memcpy(prompt + 40, generated, sizeof generated);
+        continue_with(&t, &fresh, prompt, 62, 59);
+        talker_close(&t);
+        talker_close(&fresh);
     }
 }
 
@@ -550,10 +597,20 @@ static void finish_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_as_by_hand),    cmocka_unit_test(threads_and_seeds), cmocka_unit_test(whole_characters),
-        cmocka_unit_test(end_token),          cmocka_unit_test(full_context),      cmocka_unit_test(stop_texts),
-        cmocka_unit_test(callback_ends),      cmocka_unit_test(prompt_reuse),      cmocka_unit_test(wrong_arguments),
-        cmocka_unit_test(without_vocabulary), cmocka_unit_test(file_goes_away),    cmocka_unit_test(finish_names),
+        cmocka_unit_test(same_as_by_hand),
+        cmocka_unit_test(threads_and_seeds),
+        cmocka_unit_test(whole_characters),
+        cmocka_unit_test(end_token),
+        cmocka_unit_test(full_context),
+        cmocka_unit_test(stop_texts),
+        cmocka_unit_test(callback_ends),
+        cmocka_unit_test(prompt_reuse),
+        cmocka_unit_test(wrong_arguments),
+        cmocka_unit_test(without_vocabulary),
+        cmocka_unit_test(file_goes_away),
+        cmocka_unit_test(finish_names),
+        cmocka_unit_test(reuse_after_a_new_start),
+        cmocka_unit_test(cancelled_with_text_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

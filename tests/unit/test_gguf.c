@@ -133,6 +133,41 @@ static void test_arrays_are_read(void **state)
     gguf_writer_free(&w);
 }
 
+/* Elements at odd addresses, of every width, with the sign bit set in the last. */
+static void test_elements_of_every_type(void **state)
+{
+    (void)state;
+    static const struct {
+        gguf_type type;
+        int64_t last;
+        unsigned char bytes[16];
+    } cases[] = {
+        {GGUF_U8, 0x80, {1, 0x80}},
+        {GGUF_I8, -128, {1, 0x80}},
+        {GGUF_U16, 0x8002, {1, 0, 2, 0x80}},
+        {GGUF_I16, -32766, {1, 0, 2, 0x80}},
+        {GGUF_U32, 0x80000003, {1, 0, 0, 0, 3, 0, 0, 0x80}},
+        {GGUF_I32, -2147483645, {1, 0, 0, 0, 3, 0, 0, 0x80}},
+        {GGUF_U64, INT64_MAX, {1, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0x80}},
+        {GGUF_I64, INT64_MIN + 4, {1, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0x80}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        gguf_writer w;
+        mote_error error;
+        gguf *file;
+        const gguf_array *array;
+        gguf_begin(&w, 3);
+        gguf_add_numbers(&w, "odd", cases[i].type, 2, cases[i].bytes);
+        gguf_finish(&w);
+        assert_int_equal(gguf_open_memory(&file, w.at, w.size, "e", &error), MOTE_OK);
+        assert_int_equal(gguf_need_array(file, "odd", GGUF_INTEGERS, &array, &error), MOTE_OK);
+        assert_true(gguf_integer(array, 0) == 1 && gguf_integer(array, 1) == cases[i].last);
+        assert_true(gguf_float(array, 0) == 1.0f);
+        gguf_close(file);
+        gguf_writer_free(&w);
+    }
+}
+
 static void test_integers_of_any_width_fit_or_are_named(void **state)
 {
     (void)state;
@@ -476,6 +511,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_type_is_read),
         cmocka_unit_test(test_arrays_are_read),
+        cmocka_unit_test(test_elements_of_every_type),
         cmocka_unit_test(test_integers_of_any_width_fit_or_are_named),
         cmocka_unit_test(test_floats_bools_and_strings),
         cmocka_unit_test(test_entries_become_text),

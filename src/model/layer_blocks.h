@@ -1,6 +1,6 @@
 /* The blocks that families compose a layer from. Each works on all tokens of the pass's batch, over its threads. */
-#ifndef MOTE_MODEL_BLOCKS_H
-#define MOTE_MODEL_BLOCKS_H
+#ifndef MOTE_MODEL_LAYER_BLOCKS_H
+#define MOTE_MODEL_LAYER_BLOCKS_H
 
 #include "model/forward.h"
 

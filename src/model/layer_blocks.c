@@ -1,5 +1,5 @@
 /* The shared blocks of a layer. */
-#include "model/blocks.h"
+#include "model/layer_blocks.h"
 
 /* Loops over tokens are cheap beside the products: a range is several tokens, and a single token never leaves the
  * calling thread. */
