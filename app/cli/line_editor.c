@@ -233,6 +233,10 @@ static line_result read_plain(struct textbuf *line)
             clearerr(stdin);
             continue;
         }
+        if (c == EOF && ferror(stdin)) { /* half a line is not what was meant */
+            complain("cannot read standard input: %s; check where the input comes from", strerror(errno));
+            return LINE_FAILED;
+        }
         if (c == '\n')
             return LINE_READ;
         if (c == EOF)

@@ -80,8 +80,8 @@ class Signals(Case):
     def test_ignored_signals_stay_ignored(self):
         """As under nohup, or in the background of a script."""
         process = subprocess.Popen([MOTE, "run", "-m", self.model(), *ENDLESS, "-n", "3000", "x"],
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
-                                   preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env=environment(), preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
         process.stdout.read(10)
         process.send_signal(signal.SIGHUP)
         _, err = process.communicate(timeout=PATIENCE)
