@@ -1,8 +1,16 @@
 /* Fills the kernel tables: generic first, then better entries in ascending order of instruction sets. */
 #include "kernel/kernels.h"
 
+#if defined(__x86_64__)
+#include "kernel/x86/x86_kernels.h"
+#endif
+
 void kernel_table_init(kernel_table *table, uint32_t features)
 {
-    (void)features; /* every entry so far runs anywhere; those of an instruction set overwrite them here */
     kernel_generic_init(table);
+#if defined(__x86_64__)
+    kernel_x86_init(table, features);
+#else
+    (void)features; /* no entries of an instruction set yet: the generic ones serve */
+#endif
 }

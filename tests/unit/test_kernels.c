@@ -7,6 +7,7 @@
 #include "assert_says.h"
 
 #include "base/bytes.h"
+#include "base/cpu_features.h"
 #include "kernel/matmul.h"
 
 static uint32_t random_state = 1;
@@ -130,25 +131,31 @@ static void check_matmul(const kernel_table *kernels, thread_pool *pool, const q
     free(scratch);
 }
 
+/* What a table may be made for: each level adds to those before it what this processor has of it. */
+static const uint32_t levels[] = {0, CPU_AVX2 | CPU_NEON, UINT32_MAX};
+
 static void test_matmul_every_format(void **state)
 {
     (void)state;
     const matmul_case cases[] = {
-        {1, 1, 1, false, false, false}, {3, 2, 1, true, false, false}, {4, 1, 2, false, true, false},
-        {17, 3, 5, true, true, false},  {9, 2, 8, false, false, true}, {40, 1, 3, false, false, false},
+        {1, 1, 1, false, false, false},  {3, 2, 1, true, false, false}, {4, 1, 2, false, true, false},
+        {17, 3, 5, true, true, false},   {9, 2, 8, false, false, true}, {6, 1, 13, true, false, true},
+        {40, 1, 3, false, false, false},
     };
-    kernel_table kernels;
-    kernel_table_init(&kernels, 0);
-    for (uint32_t threads = 1; threads <= 3; threads += 2) {
-        thread_pool *pool;
-        assert_int_equal(thread_pool_open(&pool, threads, NULL), MOTE_OK);
-        for (size_t f = 0; f < quant_count(); f++)
-            for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-                check_matmul(&kernels, pool, quant_at(f), cases[i]);
-        /* Float rows have no blocks: every tail length of the inner loop. */
-        for (size_t columns = 1; columns < 20; columns++)
-            check_matmul(&kernels, pool, quant_find(QUANT_F32), (matmul_case){5, columns, 3, false, false, false});
-        thread_pool_close(pool);
+    for (size_t level = 0; level < sizeof levels / sizeof *levels; level++) {
+        kernel_table kernels;
+        kernel_table_init(&kernels, levels[level] & cpu_features());
+        for (uint32_t threads = 1; threads <= 3; threads += 2) {
+            thread_pool *pool;
+            assert_int_equal(thread_pool_open(&pool, threads, NULL), MOTE_OK);
+            for (size_t f = 0; f < quant_count(); f++)
+                for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+                    check_matmul(&kernels, pool, quant_at(f), cases[i]);
+            /* Float rows have no blocks: every tail length of the inner loop. */
+            for (size_t columns = 1; columns < 40; columns++)
+                check_matmul(&kernels, pool, quant_find(QUANT_F32), (matmul_case){5, columns, 7, false, false, false});
+            thread_pool_close(pool);
+        }
     }
 }
 
@@ -212,6 +219,19 @@ static void check_attention(const attention_kernel *kernel, kv_type type, size_t
     guarded_free(q);
     guarded_free(values);
     guarded_free(out);
+}
+
+/* A level's kernel is taken only where the processor has what it needs. */
+static void test_levels_are_kept(void **state)
+{
+    (void)state;
+    for (size_t level = 0; level < sizeof levels / sizeof *levels; level++) {
+        kernel_table kernels;
+        kernel_table_init(&kernels, levels[level]);
+        for (size_t f = 0; f < quant_count(); f++)
+            assert_int_equal(kernels.matmul[quant_at(f)->type]->needs & ~levels[level], 0);
+        assert_true(level > 0 || kernels.matmul[QUANT_Q4_0]->needs == 0);
+    }
 }
 
 static void test_attention(void **state)
@@ -304,6 +324,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matmul_every_format),
+        cmocka_unit_test(test_levels_are_kept),
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_attention_of_extreme_scores),
         cmocka_unit_test(test_vectors),

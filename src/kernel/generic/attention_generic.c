@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "kernel/generic/generic_kernels.h"
+#define LANE_COUNT 4
 #include "kernel/generic/vector_lanes.h"
 
 /* Scratch: one row of head_dim floats, then group × positions scores. */

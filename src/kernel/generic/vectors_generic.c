@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "kernel/generic/generic_kernels.h"
+#define LANE_COUNT 4
 #include "kernel/generic/vector_lanes.h"
 
 static void rms_norm(const float *in, const float *weight, float epsilon, float *out, size_t count)

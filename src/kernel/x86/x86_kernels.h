@@ -1,0 +1,13 @@
+/* The entries for x86-64 processors. */
+#ifndef MOTE_KERNEL_X86_X86_KERNELS_H
+#define MOTE_KERNEL_X86_X86_KERNELS_H
+
+#include "kernel/kernels.h"
+
+extern const matmul_kernel matmul_decoded_avx2;
+extern const matmul_kernel matmul_decoded_avx512;
+
+/* Overwrites what a processor with these CPU_… flags does better. */
+void kernel_x86_init(kernel_table *table, uint32_t features);
+
+#endif
