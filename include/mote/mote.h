@@ -17,6 +17,8 @@
  *   - Options are optional (NULL) and have an `_init` function; zero means "choose for me" where a field does not say
  *     otherwise.
  *   - Text is UTF-8 with an explicit length. Invalid UTF-8 is accepted and kept byte for byte where the vocabulary can.
+ *   - A mapped file that goes away raises SIGBUS; the library's handler makes an error of it. A program that installs its
+ *     own after the first model is opened must pass on what is not its own.
  *   - Times are seconds, sizes are bytes, token ids are int32_t and never negative. */
 #ifndef MOTE_MOTE_H
 #define MOTE_MOTE_H

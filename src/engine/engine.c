@@ -69,11 +69,21 @@ static void lay_out(mote_engine *e, arena *memory)
     e->info.scratch_bytes = memory->used - e->info.kv_bytes;
 }
 
+/* Where the number of threads is ours to choose and the system has not that many, fewer will do. */
+static mote_status open_pool(mote_engine *e, bool ours, mote_error *error)
+{
+    for (;; e->info.threads /= 2) {
+        mote_status status = thread_pool_open(&e->pool, e->info.threads, error);
+        if (status != MOTE_E_LIMIT || !ours || e->info.threads == 1)
+            return status;
+    }
+}
+
 static mote_status open_parts(mote_engine *e, const mote_engine_options *options, mote_error *error)
 {
     mote_status status;
     kernel_table_init(&e->kernels, cpu_features());
-    if ((status = choose(e, options, error)) || (status = thread_pool_open(&e->pool, e->info.threads, error)))
+    if ((status = choose(e, options, error)) || (status = open_pool(e, options->threads == 0, error)))
         return status;
     arena plan = {0};
     lay_out(e, &plan);

@@ -74,8 +74,7 @@ static mote_status check_options(const mote_sampling *o, size_t ids, mote_error 
                     MOST_PENALTY_WINDOW);
     for (size_t i = 0; i < o->bias_count; i++) {
         if (o->bias[i].token < 0 || (size_t)o->bias[i].token >= ids)
-            return fail(error, MOTE_E_ARGUMENT, "bias names token %d; the vocabulary has %zu", o->bias[i].token,
-                        ids);
+            return fail(error, MOTE_E_ARGUMENT, "bias names token %d; the vocabulary has %zu", o->bias[i].token, ids);
         if (!isfinite(o->bias[i].bias))
             return fail(error, MOTE_E_ARGUMENT, "bias of token %d is %g; choose a finite number", o->bias[i].token,
                         (double)o->bias[i].bias);
@@ -349,8 +348,7 @@ mote_token mote_sampler_pick(mote_sampler *s, float *logits)
     if (s->recent != NULL)
         penalise(s, logits);
     make_finite(logits, s->vocabulary);
-    mote_token token =
-        s->options.temperature > 0 ? pick_random(s, logits) : pick_greedy(logits, s->vocabulary);
+    mote_token token = s->options.temperature > 0 ? pick_random(s, logits) : pick_greedy(logits, s->vocabulary);
     mote_sampler_accept(s, token);
     return token;
 }

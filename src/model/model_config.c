@@ -85,11 +85,15 @@ static mote_status read_rope(model_config *c, const model_family *family, const 
     if (c->rope_dims % 2 != 0)
         return fail(error, MOTE_E_FORMAT, "%s: %u rotary dimensions cannot be paired; the file is damaged",
                     gguf_name(file), c->rope_dims);
-    gguf_string scaling = {"none", 4};
+    gguf_string scaling = {"linear", 6}; /* what a factor without a type means */
     if ((status = gguf_get_string(file, KEY("rope.scaling.type"), &scaling, error)))
         return status;
-    if (gguf_string_is(scaling, "linear"))
-        return gguf_need_f32(file, KEY("rope.scaling.factor"), 1e-3f, 1e6f, &c->rope_scale, error);
+    if (gguf_string_is(scaling, "linear")) {
+        status = gguf_get_f32(file, KEY("rope.scaling.factor"), 0, 1e6f, &c->rope_scale, error);
+        if (c->rope_scale == 0) /* some files say so where they mean none */
+            c->rope_scale = 1;
+        return status;
+    }
     if (!gguf_string_is(scaling, "none") && !gguf_string_is(scaling, "longrope"))
         return fail(error, MOTE_E_UNSUPPORTED, "%s: %s is \"%.*s\"; mote knows none, linear and longrope",
                     gguf_name(file), KEY("rope.scaling.type"), scaling.length < 32 ? (int)scaling.length : 32,

@@ -4,7 +4,7 @@
 
 #include "text/vocabulary.h"
 
-enum { ADDED_TOKENS_LONGEST = 1024 /* bytes: what one place in a text may cost */ };
+enum { ADDED_TOKENS_LONGEST = 256 /* bytes: what one place in a text may cost */ };
 
 typedef struct added_tokens {
     mote_token *sorted; /* by text, as bytes */

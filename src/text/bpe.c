@@ -80,8 +80,8 @@ static bpe_pair pop(bpe *b)
 
 /* ------------------------------------------------------------------------------------------------------------- pairs */
 
-/* SentencePiece's order as Hugging Face has written it down in lists of merges: the higher score first, and of the ways
- * to put one token together that with the longer left part. User-defined tokens precede everything. */
+/* SentencePiece's order as HF tokenizers has it in lists of merges: the higher score first, and of the ways to put one
+ * token together that with the longer left part. User-defined tokens precede everything. */
 static uint64_t piece_priority(const vocabulary *v, mote_token token, size_t left_length)
 {
     uint64_t by_left = VOCABULARY_LONGEST_TOKEN - left_length;
@@ -158,7 +158,8 @@ static void add_character(bpe *b, const char *word, size_t at, utf8_char c)
     }
 }
 
-/* The word as the smallest tokens there are. A byte without one is left out if there is no unknown token either. */
+/* The word as the smallest tokens there are. Bytes that a byte-level vocabulary lacks are left out, as HF tokenizers does;
+ * the unknown token that some of those files name is their end of text, and no text may spell that. */
 static void add_symbols(bpe *b, const char *word, size_t length)
 {
     const vocabulary *v = b->v;
@@ -173,8 +174,8 @@ static void add_symbols(bpe *b, const char *word, size_t length)
     }
     for (size_t at = 0; at < length; at++) {
         mote_token token = v->bytes[(unsigned char)word[at]];
-        if (token >= 0 || v->unknown >= 0)
-            add_symbol(b, at, token >= 0 ? token : v->unknown);
+        if (token >= 0)
+            add_symbol(b, at, token);
     }
 }
 

@@ -34,7 +34,7 @@ void hash_index_close(hash_index *index)
 bool hash_index_add(hash_index *index, uint64_t hash, uint32_t number)
 {
     hash_probe probe = hash_index_begin(index, hash);
-    for (size_t i = 0; i < HASH_INDEX_LONGEST_PROBE; i++) {
+    for (size_t i = 0; i < probe.left; i++) {
         uint32_t *slot = &index->slots[(probe.slot + i) & index->mask];
         if (*slot == 0) {
             *slot = probe.tag | (number + 1);

@@ -5,8 +5,9 @@
  *            └──────────────┴───┴──────────────┴───┴───┘
  *
  * Open addressing with linear probing, at most two thirds full. The things themselves stay where they are; the tag spares
- * nearly every look at one that is not the right one. The table is filled once and then read only, so what a text holds
- * cannot slow it down; a file crafted to make its own things collide fails hash_index_add. */
+ * nearly every look at one that is not the right one. The table is filled once and then read only, and no look-up visits
+ * more than a fixed number of slots: what a text holds cannot slow it down, and a file crafted to make its own things
+ * collide fails hash_index_add. */
 #ifndef MOTE_TEXT_HASH_INDEX_H
 #define MOTE_TEXT_HASH_INDEX_H
 
@@ -18,7 +19,7 @@
 
 enum {
     HASH_INDEX_MOST = (1 << 24) - 2, /* things */
-    HASH_INDEX_LONGEST_PROBE = 1024  /* an honest table stays below 100 */
+    HASH_INDEX_LONGEST_PROBE = 1024  /* slots looked at for one hash; chance needs less than 300 */
 };
 
 typedef struct hash_index {
@@ -41,25 +42,28 @@ bool hash_index_add(hash_index *index, uint64_t hash, uint32_t number);
 typedef struct hash_probe {
     size_t slot;
     uint32_t tag;
+    uint32_t left; /* slots */
 } hash_probe;
 
 static inline hash_probe hash_index_begin(const hash_index *index, uint64_t hash)
 {
-    return (hash_probe){(size_t)hash & index->mask, (uint32_t)(hash >> 32) & 0xff000000u};
+    return (hash_probe){(size_t)hash & index->mask, (uint32_t)(hash >> 32) & 0xff000000u, HASH_INDEX_LONGEST_PROBE};
 }
 
 static inline bool hash_index_next(const hash_index *index, hash_probe *probe, uint32_t *number)
 {
-    for (;;) {
+    while (probe->left-- > 0) {
         uint32_t entry = index->slots[probe->slot];
         if (entry == 0)
-            return false;
+            break;
         probe->slot = (probe->slot + 1) & index->mask;
         if ((entry & 0xff000000u) == probe->tag) {
             *number = (entry & 0x00ffffffu) - 1;
             return true;
         }
     }
+    probe->left = 0;
+    return false;
 }
 
 /* Spreads every bit over all of the word: the finalizer of Steele, Lea and Flood's SplitMix64 (OOPSLA 2014). */

@@ -87,7 +87,8 @@ static mote_status read_texts(vocabulary *v, const gguf *file, mote_error *error
     mote_status status = gguf_need_array(file, "tokenizer.ggml.tokens", GGUF_STRINGS, &tokens, error);
     if (status != MOTE_OK)
         return status;
-    if (tokens->count == 0 || tokens->count > VOCABULARY_MOST || tokens->bytes > UINT32_MAX)
+    const uint64_t bytes = tokens->bytes;
+    if (tokens->count == 0 || tokens->count > VOCABULARY_MOST || bytes > UINT32_MAX)
         return fail(error, tokens->count == 0 ? MOTE_E_FORMAT : MOTE_E_LIMIT,
                     "%s: tokenizer.ggml.tokens has %zu tokens in %zu bytes, and mote reads 1 to %d in 4 GiB; " AGAIN,
                     gguf_name(file), tokens->count, tokens->bytes, VOCABULARY_MOST);
@@ -175,8 +176,6 @@ static mote_status read_special(vocabulary *v, const gguf *file, mote_error *err
     mote_status status = gguf_get_bool(file, "tokenizer.ggml.add_bos_token", &begins, error);
     if (status == MOTE_OK)
         status = read_token(v, file, "tokenizer.ggml.bos_token_id", &v->begin, error);
-    if (status == MOTE_OK)
-        status = read_token(v, file, "tokenizer.ggml.unknown_token_id", &v->unknown, error);
     for (size_t i = 0; i < sizeof keys / sizeof *keys && status == MOTE_OK; i++) {
         mote_token token;
         status = read_token(v, file, keys[i], &token, error);
@@ -326,6 +325,8 @@ static mote_status read_sentencepiece(vocabulary *v, const gguf *file, mote_erro
 {
     v->space_prefix = true;
     mote_status status = gguf_get_bool(file, "tokenizer.ggml.add_space_prefix", &v->space_prefix, error);
+    if (status == MOTE_OK)
+        status = read_token(v, file, "tokenizer.ggml.unknown_token_id", &v->unknown, error);
     if (status == MOTE_OK)
         status = gguf_need_array(file, "tokenizer.ggml.scores", GGUF_FLOATS, &v->scores, error);
     if (status != MOTE_OK)

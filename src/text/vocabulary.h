@@ -43,21 +43,22 @@ typedef struct vocabulary {
     unsigned char *kinds;                  /* [count] a token_kind */
     hash_index text_index;                 /* all texts that are not empty */
     mote_token bytes[256];                 /* the token of each byte, -1: there is none */
-    mote_token unknown;                    /* for what no token spells, -1: it is left out */
     mote_token begin;                      /* of a text; -1: texts begin without one */
     mote_token ends[VOCABULARY_MOST_ENDS]; /* what ends an answer */
     size_t end_count;
 
-    token_merge *merges; /* byte-level: [merge_count] */
+    /* Byte-level. */
+    token_merge *merges; /* [merge_count] */
     size_t merge_count;
     hash_index merge_index;
 
-    const gguf_array *scores; /* SentencePiece: [count], higher merges first */
-    bool space_prefix;        /* SentencePiece: a text begins with a space that is not there */
-    mote_token
-        space_runs[VOCABULARY_LONGEST_SPACES + 1]; /* user-defined tokens of n spaces, see vocabulary_find_piece */
-    bool has_space_runs;
-    bool joins_space[256]; /* SentencePiece: some token has this byte in front of a "▁" */
+    /* SentencePiece. */
+    const gguf_array *scores;                             /* [count], higher merges first */
+    mote_token unknown;                                   /* for what no token spells, -1: there is none */
+    bool space_prefix;                                    /* a text begins with a space that is not there */
+    bool joins_space[256];                                /* some token has this byte in front of a "▁" */
+    bool has_space_runs;                                  /* see vocabulary_find_piece */
+    mote_token space_runs[VOCABULARY_LONGEST_SPACES + 1]; /* user-defined tokens of n spaces, -1: there is none */
 } vocabulary;
 
 #define SPACE_MARK "\xe2\x96\x81" /* U+2581 LOWER ONE EIGHTH BLOCK, SentencePiece's way to write a space */

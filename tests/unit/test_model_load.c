@@ -1,5 +1,6 @@
 /* Loading models of unlikely shapes: what is sound runs, and gives the same numbers however it is cut; what is not is
  * refused by a sentence. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 
 #include "assert_says.h"
 #include "gguf_writer.h"
+#include "model/model.h"
 #include "tiny_model.h"
 
 /* ---- shapes at the edge ---- */
@@ -228,11 +230,61 @@ static void refused(void **state)
     }
 }
 
+/* What the metadata says of rope scaling; NULL and −1 stand for keys that are not there. */
+static mote_status read_scaling(const char *type, float factor, float *scale, mote_error *error)
+{
+    gguf_writer w = {0};
+    gguf_begin(&w, 3);
+    gguf_add_text(&w, "general.architecture", "llama");
+    const char *const counts[] = {"block_count", "context_length", "embedding_length", "feed_forward_length",
+                                  "attention.head_count"};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "llama.%s", counts[i]);
+        gguf_add_u32(&w, key, i == 4 ? 1 : 8);
+    }
+    gguf_add_f32(&w, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
+    if (type != NULL)
+        gguf_add_text(&w, "llama.rope.scaling.type", type);
+    if (factor >= 0)
+        gguf_add_f32(&w, "llama.rope.scaling.factor", factor);
+    gguf_finish(&w);
+    gguf *file;
+    model_config config = {.rope_scale = -1};
+    assert_int_equal(gguf_open_memory(&file, w.at, w.size, "a file", error), MOTE_OK);
+    mote_status status = model_read_config(&config, &family_llama, file, error);
+    *scale = config.rope_scale;
+    gguf_close(file);
+    gguf_writer_free(&w);
+    return status;
+}
+
+/* A factor without a type is linear, and zero means none: so files in use are read. */
+static void rope_scaling(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type;
+        float factor, scale;
+    } CASES[] = {{NULL, -1, 1}, {NULL, 8, 8}, {"linear", 8, 8}, {"linear", 0, 1}, {"none", 8, 1}, {"longrope", 8, 1}};
+    mote_error error;
+    float scale;
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        assert_int_equal(read_scaling(CASES[i].type, CASES[i].factor, &scale, &error), MOTE_OK);
+        assert_true(scale == CASES[i].scale);
+    }
+    assert_int_equal(read_scaling("yarn", 4, &scale, &error), MOTE_E_UNSUPPORTED);
+    assert_says(error, "\"yarn\"");
+    assert_int_equal(read_scaling("linear", INFINITY, &scale, &error), MOTE_E_FORMAT);
+    assert_says(error, "llama.rope.scaling.factor");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(edge_shapes),
         cmocka_unit_test(refused),
+        cmocka_unit_test(rope_scaling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
