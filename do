@@ -241,7 +241,7 @@ do_fuzz() {
 fuzz_one() {
     local target=$1 runs=$2 corpus=build/fuzz/corpus/${1#fuzz_}
     say "== $target: $runs runs"
-    mkdir -p "$corpus" build/fuzz/crashes
+    mkdir -p "$corpus" "fuzz/corpus/${target#fuzz_}" build/fuzz/crashes
     if ! ASAN_OPTIONS=allocator_may_return_null=1 fixed_addresses "build/fuzz/fuzz/$target" "$corpus" \
         "fuzz/corpus/${target#fuzz_}" -runs="$runs" -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
         -artifact_prefix="build/fuzz/crashes/$target-"; then

@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../tests/gguf_writer.c"
-#include "../tests/vocabulary_case.c"
+#include "text/byte_map.h"
 #include "text/detokenizer.h"
+#include "text/unicode.h"
+#include "vocabulary_case.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -17,17 +17,17 @@
 enum { MOST_TOKENS = 12, MOST_VOCABULARY = 64 };
 
 /* The last logits after `count` tokens, in batches of `batch`. */
-static void run(mote_model *model, uint32_t context, size_t count, uint32_t batch, uint32_t threads, float *logits)
+static void run(mote_model *m, uint32_t context, size_t count, uint32_t batch, uint32_t threads, float *logits)
 {
     mote_error error = {0};
     mote_engine *engine = NULL;
     mote_session *session = NULL;
     mote_engine_options options = {.context = context, .batch = batch, .threads = threads, .kv = MOTE_KV_F32};
-    if (mote_engine_open(&engine, model, &options, &error) != MOTE_OK ||
+    if (mote_engine_open(&engine, m, &options, &error) != MOTE_OK ||
         mote_session_open(&session, engine, &error) != MOTE_OK)
         fail_msg("%s", error.text);
     mote_model_info info;
-    mote_model_describe(model, &info);
+    mote_model_describe(m, &info);
     mote_token ids[MOST_TOKENS];
     for (size_t i = 0; i < count; i++)
         ids[i] = (mote_token)(i * 7 % info.vocabulary);
@@ -45,13 +45,13 @@ static void runs(const tiny_model *spec)
     mote_model *model = tiny_model_open(spec, &data);
     size_t count = spec->context < MOST_TOKENS ? spec->context : MOST_TOKENS, bytes = spec->vocabulary * sizeof(float);
     float one[MOST_VOCABULARY], other[MOST_VOCABULARY];
-    run(model, 0, count, 1, 1, one);
+    run(m, 0, count, 1, 1, one);
     for (uint32_t batch = 2; batch <= 4096; batch = batch < 8 ? batch + 1 : batch * 512) {
-        run(model, 0, count, batch, 1 + batch % 3, other);
+        run(m, 0, count, batch, 1 + batch % 3, other);
         if (memcmp(one, other, bytes) != 0)
             fail_msg("%s: a batch of %u gives other bits than single tokens", spec->family, batch);
     }
-    mote_model_close(model);
+    mote_model_close(m);
     free(data);
 }
 
@@ -169,12 +169,12 @@ static mote_status open_flawed(const flaw *f, mote_error *error)
     if (f->tensor != NULL && !is_known(f->tensor))
         put_tensor(&w, f, f->tensor, 0, 0);
     gguf_finish(&w);
-    mote_model *model = (mote_model *)&w;
+    mote_model *m = (mote_model *)&w;
     mote_model_options options = {.data = w.at, .size = w.size};
-    mote_status status = mote_model_open(&model, NULL, &options, error);
+    mote_status status = mote_model_open(&m, NULL, &options, error);
     if (status != MOTE_OK)
-        assert_null(model);
-    mote_model_close(model);
+        assert_null(m);
+    mote_model_close(m);
     gguf_writer_free(&w);
     return status;
 }
