@@ -62,11 +62,9 @@ mote_status added_tokens_open(added_tokens *added, const vocabulary *v, const ch
         if (!is_added(v, token))
             continue;
         if (v->text_lengths[token] > ADDED_TOKENS_LONGEST)
-            return fail(
-                error, MOTE_E_LIMIT,
-                "%s: token %d stands outside BPE and has %d bytes, and mote reads up to %d; fetch or convert the "
-                "file again",
-                file_name, token, v->text_lengths[token], ADDED_TOKENS_LONGEST);
+            return fail(error, MOTE_E_LIMIT,
+                        "%s: token %d stands outside BPE and has %d bytes, of up to %d; fetch or convert it again",
+                        file_name, token, v->text_lengths[token], ADDED_TOKENS_LONGEST);
         count++;
     }
     added->sorted = malloc((count + 1) * sizeof *added->sorted);

@@ -42,7 +42,7 @@ static void run(mote_model *m, uint32_t context, size_t count, uint32_t batch, u
 static void runs(const tiny_model *spec)
 {
     void *data;
-    mote_model *model = tiny_model_open(spec, &data);
+    mote_model *m = tiny_model_open(spec, &data);
     size_t count = spec->context < MOST_TOKENS ? spec->context : MOST_TOKENS, bytes = spec->vocabulary * sizeof(float);
     float one[MOST_VOCABULARY], other[MOST_VOCABULARY];
     run(m, 0, count, 1, 1, one);
