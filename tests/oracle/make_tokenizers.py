@@ -12,9 +12,9 @@ To remake tests/data/tokenizers (one minute, nothing is downloaded but the packa
     venv/bin/python tests/oracle/make_tokenizers.py tests/data/tokenizers
 
 What is written:
-    corpus.txt   the texts, U+001E between them
-    NAME.gguf    the vocabulary
-    NAME.ids     two lines for each text, decimal ids: with control tokens recognised, and without
+    corpus.txt             the texts, U+001E between them
+    vocabulary-NAME.gguf   the vocabulary
+    vocabulary-NAME.ids    two lines for each text, decimal ids: with control tokens recognised, and without
 
 tokenizers_real.py compares mote with the families' own vocabularies, which are too large to keep here. (These scripts are
 not called tokenizers.py because `import tokenizers` would then find them.)
@@ -162,14 +162,14 @@ def main(folder):
     (folder / "corpus.txt").write_bytes("\x1e".join(TEXTS).encode())
     for name, make in CASES.items():
         whole, pre, entries = make()
-        tokenizer_gguf.write(folder / f"{name}.gguf", whole, pre=pre, entries=entries)
+        tokenizer_gguf.write(folder / f"vocabulary-{name}.gguf", whole, pre=pre, entries=entries)
         tokenizer = Tokenizer.from_str(json.dumps(whole))
         lines = []
         for text in TEXTS:
             for recognise in (True, False):
                 tokenizer.encode_special_tokens = not recognise
                 lines.append(" ".join(map(str, tokenizer.encode(text, add_special_tokens=False).ids)))
-        (folder / f"{name}.ids").write_text("\n".join(lines) + "\n")
+        (folder / f"vocabulary-{name}.ids").write_text("\n".join(lines) + "\n")
         print(f"{name}: {len(whole['model']['vocab'])} tokens, {len(TEXTS)} texts")
 
 

@@ -20,7 +20,7 @@ static loaded load(const char *name)
     char path[1024];
     mote_error error;
     loaded it;
-    snprintf(path, sizeof path, "%s/tokenizers/%s.gguf", MOTE_TEST_DATA, name);
+    snprintf(path, sizeof path, "%s/tokenizers/vocabulary-%s.gguf", MOTE_TEST_DATA, name);
     if (gguf_open(&it.file, path, &error) != MOTE_OK || tokenizer_open(&it.tokenizer, it.file, &error) != MOTE_OK)
         fail_msg("%s", error.text);
     return it;

@@ -12,10 +12,10 @@
 
 /* ------------------------------------------------------------------------------------------------------------ corpus */
 
-static char *read_file(const char *name, const char *ending, size_t *size)
+static char *read_file(const char *prefix, const char *name, size_t *size)
 {
     char path[1024];
-    snprintf(path, sizeof path, "%s/tokenizers/%s%s", MOTE_TEST_DATA, name, ending);
+    snprintf(path, sizeof path, "%s/tokenizers/%s%s", MOTE_TEST_DATA, prefix, name);
     FILE *file = fopen(path, "rb");
     if (file == NULL)
         fail_msg("cannot open %s", path);
@@ -50,18 +50,19 @@ static const char *check_line(const char *line, const mote_ids *ids, const char 
 
 static void check_corpus(const char *name)
 {
-    char path[1024];
+    char path[1024], ids_name[32];
     size_t size, ids_size;
     gguf *file;
     tokenizer *t;
     mote_error error;
-    snprintf(path, sizeof path, "%s/tokenizers/%s.gguf", MOTE_TEST_DATA, name);
+    snprintf(path, sizeof path, "%s/tokenizers/vocabulary-%s.gguf", MOTE_TEST_DATA, name);
     assert_int_equal(gguf_open(&file, path, &error), MOTE_OK);
     assert_true(tokenizer_present(file));
     if (tokenizer_open(&t, file, &error) != MOTE_OK)
         fail_msg("%s", error.text);
 
-    char *corpus = read_file("corpus", ".txt", &size), *expected = read_file(name, ".ids", &ids_size);
+    snprintf(ids_name, sizeof ids_name, "%s.ids", name);
+    char *corpus = read_file("", "corpus.txt", &size), *expected = read_file("vocabulary-", ids_name, &ids_size);
     const char *line = expected;
     size_t texts = 0;
     for (const char *text = corpus, *end; text <= corpus + size; text = end + 1, texts++) {
