@@ -30,12 +30,12 @@ packages_test="python3"
 packages_clang="clang libclang-rt-14-dev"
 packages_lint="clang-format shellcheck python3"
 
-# What `./do demo` asks: a command in English and in Japanese, and windows of sensor readings, a healthy and a failing one.
+# What `./do demo` asks: a command in each language, and two windows of readings, one healthy and one not.
 demo_prompts=(
-    "turn on the kitchen light"
-    "台所の電気をつけて"
-    "pump-3 vibration mm/s: 2.1 2.2 2.0 2.3 2.2 2.4 | temp C: 51 51 52 51 52 52"
-    "freezer 1 temp C: -19.5 -19.1 -17.2 -14.9 -12.0 -9.1 -6.8 -5.9"
+    "hey could you dim the kitchen lights to forty percent"
+    "寝室のエアコンを二十六度にしてください"
+    "pump-3 vibration mm/s: 2.1 2.2 2.0 2.3 2.2 2.4 | temp C: 51 52 50 51 53 52"
+    "freezer-2 temp C: -19.4 -18.1 -15.2 -12.0 -8.3 -6.1 -4.9"
 )
 
 jobs=$(nproc)
@@ -83,13 +83,14 @@ need() {
 
 # The package lists are fetched anew only when an installation fails with those that are there.
 install_packages() {
+    local said
     if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
         die "neither root nor sudo here; ask an administrator for: apt-get install $*"
     fi
     if ! apt_get install --no-install-recommends "$@" >/dev/null 2>&1; then
-        if ! apt_get update || ! apt_get install --no-install-recommends "$@" >/dev/null; then
-            die "could not install $*: apt-get says why above; it needs the network and Debian's package servers"
-        fi
+        said=$({ apt_get update && apt_get install --no-install-recommends "$@"; } 2>&1) ||
+            die "could not install $*; that needs the network and Debian's package servers. apt-get said:
+$(tail -n 4 <<<"$said")"
     fi
 }
 

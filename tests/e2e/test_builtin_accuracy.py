@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
-"""The built-in model on phrasings it has not been trained on, through the whole program: intents must be exact, and a
-sensor window must get the right state."""
+"""The built-in model on phrasings it has not been trained on, through the whole program.
+
+How good the model is, its card says (models/README.md). What is held here is that mote loses none of it: of the same
+prompts it answers as many exactly right as the training framework does with the same weights (models/eval.json), and
+every answer is one line of JSON with the keys of its skill."""
 import json
 import os
 from collections import Counter
@@ -8,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from e2e_support import SOURCE, Case, main, mote
 
-
-def state(text):
-    try:
-        return json.loads(text)["state"]
-    except (ValueError, KeyError, TypeError):
-        return None
+KEYS = {
+    "intent-en": ["action", "device", "area", "value"],
+    "intent-ja": ["action", "device", "area", "value"],
+    "sensor": ["state", "cause", "advice"],
+}
+ROUNDING = 1  # prompts a skill whose answer may hang on the last bits of a sum
 
 
 def answer(case):
@@ -23,22 +26,21 @@ def answer(case):
 
 class Accuracy(Case):
     def test_held_out_prompts(self):
-        right, total, wrong = Counter(), Counter(), []
         with open(os.path.join(SOURCE, "models", "heldout.jsonl"), encoding="utf-8") as file:
             cases = [json.loads(line) for line in file]
+        with open(os.path.join(SOURCE, "models", "eval.json"), encoding="utf-8") as file:
+            reference = json.load(file)["sample_exact"]
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
             answers = list(pool.map(answer, cases))
+        self.assertGreaterEqual(len(cases), 200)
+        right, wrong = Counter(), []
         for case, text in zip(cases, answers):
-            good = state(text) == state(case["expect"]) if case["skill"] == "sensor" else text == case["expect"]
-            total[case["skill"]] += 1
-            right[case["skill"]] += good
-            if not good:
+            self.assertEqual(list(json.loads(text)), KEYS[case["skill"]], case["prompt"])
+            right[case["skill"]] += text == case["expect"]
+            if text != case["expect"]:
                 wrong.append((case["prompt"], case["expect"], text))
-        self.assertGreaterEqual(len(cases), 100)
-        for skill in total:
-            needed = 0.90 if skill == "sensor" else 0.95
-            told = f"{skill}: {dict(right)} of {dict(total)}\n{wrong}"
-            self.assertGreaterEqual(right[skill] / total[skill], needed, told)
+        for skill, count in reference.items():
+            self.assertGreaterEqual(right[skill], count - ROUNDING, f"{dict(right)}, reference {reference}\n{wrong}")
 
 
 if __name__ == "__main__":

@@ -266,12 +266,16 @@ def write(folder, name, description, pre, template=None, begin=None):
 
 
 def with_phi_tokens(description):
-    """o200k with Phi-4-mini's control tokens, whose ids follow the vocabulary."""
+    """o200k with Phi-4-mini's control tokens, whose ids follow the vocabulary. HF tokenizers numbers added tokens itself
+    unless they are in the model's vocabulary too."""
     changed = json.loads(json.dumps(description))
-    present = {t["content"] for t in changed["added_tokens"]}
-    for i, (text, _) in enumerate(make_tokenizers.PHI_TOKENS):
+    vocab = changed["model"]["vocab"]
+    present = {token["content"]: token["id"] for token in changed["added_tokens"]}
+    for text, _ in make_tokenizers.PHI_TOKENS:
         if text not in present:
-            changed["added_tokens"].append({**changed["added_tokens"][0], "id": 200019 + i, "content": text})
+            present[text] = 1 + max(present.values())
+            changed["added_tokens"].append({**changed["added_tokens"][0], "id": present[text], "content": text})
+    vocab.update(present)
     return changed
 
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The check of the count: tools/test-summary counts cmocka's cases, and never a skipped or a lost test as passed."""
+"""The check of the count: tools/test-summary counts the cases of cmocka and of unittest, and never a skipped or a lost
+test as passed."""
 import os
 import subprocess
 import sys
@@ -18,6 +19,10 @@ def cmocka(run, passed, skipped=0, failed=0):
     return "\n".join(lines)
 
 
+def unittest(run, verdict):
+    return f"Ran {run} test{'s' if run != 1 else ''} in 0.123s\n\n{verdict}\n"
+
+
 def case(status, output="", inner=""):
     return f'<testcase name="x" status="{status}">{inner}<system-out>{output}</system-out></testcase>'
 
@@ -32,6 +37,9 @@ EXPECTED = [
     ([case("fail", cmocka(7, 4, failed=3))], "", "4 passed, 3 failed, 0 skipped", 1),
     ([case("fail", cmocka(7, 7))], "", "7 passed, 1 failed, 0 skipped", 1),
     ([case("fail")], "", "0 passed, 1 failed, 0 skipped", 1),
+    ([case("run", unittest(1, "OK"))], "", "1 passed, 0 failed, 0 skipped", 0),
+    ([case("run", unittest(9, "OK (skipped=2)"))], "", "7 passed, 0 failed, 2 skipped", 0),
+    ([case("fail", unittest(9, "FAILED (failures=1, errors=2, skipped=3)"))], "", "3 passed, 3 failed, 3 skipped", 1),
     ([case("run"), case("notrun", inner=SKIPPED)], "", "1 passed, 0 failed, 1 skipped", 0),
     ([case("notrun", inner=SKIPPED)], "", "0 passed, 0 failed, 1 skipped", 1),
     ([case("run"), case("notrun")], "", "1 passed, 1 failed, 0 skipped", 1),

@@ -230,6 +230,7 @@ static void sentencepiece_pieces(void **state)
     check(&it, "   hello", 0, "   ", "hello"); /* user-defined runs of spaces precede all else */
     check(&it, "    hello", 0, "   ", "▁hello");
     check(&it, "▁▁hello", 0, "  ", "hello");
+    check(&it, "▁ hello", 0, "  ", "hello");
     check(&it, "> <", 0, ">▁<");
     check(&it, "a\n\n\na", 0, "a", "\n\n", "\n", "a");
     check(&it, "\xe6\xbc\xa2\xf0\x9f\x98\x80", 0, "漢", "<0xF0>", "<0x9F>", "<0x98>", "<0x80>");

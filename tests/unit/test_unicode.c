@@ -149,7 +149,7 @@ static void nfc(void **state)
         {"\xe0\xbd\xb1\xe0\xbd\xb2\xe0\xbd\xb4",
          "\xe0\xbd\xb1\xe0\xbd\xb2\xe0\xbd\xb4"}, /* non-starters compose with nothing */
         {"\xcc\x81", "\xcc\x81"},                 /* a mark alone */
-        {"e\xff\xcc\x81", "e\xff\xcc\x81"}, /* a byte that is not UTF-8 parts them */
+        {"e\xff\xcc\x81", "e\xff\xcc\x81"},       /* a byte that is not UTF-8 parts them */
         {"\xffo\xcc\x88\xe2\x82", "\xff\xc3\xb6\xe2\x82"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
