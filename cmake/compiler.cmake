@@ -5,7 +5,8 @@ set(CMAKE_C_STANDARD_REQUIRED ON)
 add_compile_options("$<$<COMPILE_LANGUAGE:C>:-Wall;-Wextra;-Wshadow;-Wconversion>")
 
 # Numbers must come out alike on every machine and with every compiler: no fast-math, and a product and a sum are fused
-# only where the source says fma. errno after sqrtf and its like is what nobody reads; without it they are instructions.
+# only in the kernels of instruction sets that have it. errno after sqrtf and its like is what nobody reads; without it
+# they are instructions.
 add_compile_options("$<$<COMPILE_LANGUAGE:C>:-ffp-contract=off;-fno-math-errno>")
 
 # Executables at random addresses, with their jump tables made read-only before main. In a release also checked string

@@ -10,8 +10,10 @@ conventions of llama.cpp's converter (tokenizer_gguf.py), and encodes the corpus
 code point in several surroundings, with control tokens recognised and not; what is decoded is compared too. The chat
 templates of the packages, and those written down here, are rendered by jinja2 and compared with mote_chat_encode.
 
-Two things are allowed to differ, and are counted apart: texts with code points that utf8proc's Unicode and HF's regular
-expressions (16.0) do not both know, and, where text is normalised, those that HF's older normaliser does not know.
+Two things are allowed to differ, and are counted apart. With utf8proc 2.8 (Unicode 15.0):
+  - 5,055 code points assigned since, whose class HF's regular expressions (Unicode 16) know. Over all 1,112,064 code points
+    they are the only ones at which a word ends otherwise.
+  - 98 marks of Unicode 10 to 14, which HF's NFC (Unicode 9) does not put in order.
 """
 import ctypes
 import json
@@ -154,7 +156,7 @@ def is_common(text):
 
 
 def is_normalised_alike(text):
-    """HF's normaliser knows Unicode 9: marks it does not know are not put in order."""
+    """Only marks that HF's NFC knows for certain; its Unicode is 9, the nearest that Python has is 3.2."""
     return all(unicodedata.combining(c) == 0 or unicodedata.ucd_3_2_0.combining(c) != 0 for c in text)
 
 

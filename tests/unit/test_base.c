@@ -122,7 +122,7 @@ static void test_arena_counts_what_it_places(void **state)
 }
 
 typedef struct marks {
-    atomic_uchar *seen;
+    atomic_uint *seen;
     atomic_uint most_worker;
 } marks;
 
@@ -141,7 +141,7 @@ static void test_pool_covers_every_index_once(void **state)
 {
     (void)state;
     enum { MOST = 1000 };
-    atomic_uchar *seen = calloc(MOST, 1);
+    atomic_uint *seen = calloc(MOST, sizeof *seen);
     for (uint32_t threads = 1; threads <= 5; threads++) {
         thread_pool *pool;
         assert_int_equal(thread_pool_open(&pool, threads, NULL), MOTE_OK);
@@ -149,7 +149,7 @@ static void test_pool_covers_every_index_once(void **state)
         for (size_t round = 0; round < 600; round++) {
             size_t count = round * 7 % MOST, grain = round % 5 == 4 ? MOST : round % 5;
             marks m = {seen, 0};
-            memset(seen, 0, MOST);
+            memset(seen, 0, MOST * sizeof *seen);
             thread_pool_for(pool, count, grain, mark, &m);
             for (size_t i = 0; i < MOST; i++)
                 assert_int_equal(seen[i], i < count);
@@ -167,7 +167,7 @@ static void test_idle_pool_sleeps(void **state)
 {
     (void)state;
     thread_pool *pool;
-    marks m = {calloc(64, 1), 0};
+    marks m = {calloc(64, sizeof(atomic_uint)), 0};
     assert_int_equal(thread_pool_open(&pool, 4, NULL), MOTE_OK);
     thread_pool_for(pool, 64, 1, mark, &m);
     nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
