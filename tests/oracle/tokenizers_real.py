@@ -11,8 +11,8 @@ code point in several surroundings, with control tokens recognised and not; what
 templates of the packages, and those written down here, are rendered by jinja2 and compared with mote_chat_encode.
 
 Two things are allowed to differ, and are counted apart. With utf8proc 2.8 (Unicode 15.0):
-  - 5,055 code points assigned since, whose class HF's regular expressions (Unicode 16) know. Over all 1,112,064 code points
-    they are the only ones at which a word ends otherwise.
+  - Code points assigned since, whose class HF's regular expressions (Unicode 16) know: 5,004 to 5,055 of all 1,112,064,
+    depending on the expression. They are the only ones at which a word ends otherwise.
   - 98 marks of Unicode 10 to 14, which HF's NFC (Unicode 9) does not put in order.
 """
 import ctypes
