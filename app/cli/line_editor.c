@@ -209,6 +209,7 @@ static line_result read_edited(struct line_editor *editor, struct textbuf *line)
         el_reset(editor->edit);
         fputc('\n', stdout);
         fflush(stdout);
+        clearerr(stdout); /* the next signal may have come before that was out */
         return interrupted() == SIGINT ? LINE_INTERRUPTED : LINE_END;
     }
     if (text == NULL || count <= 0)

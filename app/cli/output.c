@@ -11,9 +11,12 @@ struct output output_to(FILE *file, const char *name)
     return (struct output){.file = file, .name = name, .terminal = isatty(fileno(file)) == 1};
 }
 
+/* A write that a signal broke off has not failed: whoever handles the signal says what becomes of the rest. */
 static void note_error(struct output *out)
 {
-    if (out->error == 0)
+    if (errno == EINTR)
+        clearerr(out->file);
+    else if (out->error == 0)
         out->error = errno != 0 ? errno : EIO;
 }
 
