@@ -209,7 +209,10 @@ class Terminal:
 
     def __init__(self, *words, rows=24, columns=80, env=None):
         self.seen, self.status = b"", None
-        self.process, self.fd = pty.fork()
+        try:
+            self.process, self.fd = pty.fork()
+        except OSError as error:
+            raise unittest.SkipTest(f"no pseudo-terminal here: {error}")
         if self.process == 0:
             try:
                 os.execve(MOTE, [MOTE, *map(str, words)], env or environment(TERM="xterm"))
