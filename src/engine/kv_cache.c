@@ -31,7 +31,7 @@ void kv_cache_lay_out(kv_cache *kv, const model_config *config, const attention_
 
 bool kv_cache_holds(const kv_cache *kv, size_t length, size_t high)
 {
-    if (kv->window == 0 || length == 0)
+    if (kv->window == 0)
         return true;
     /* The next token, at position `length`, sees from length − window + 1; position p was overwritten by p + cells. */
     size_t first = length + 1 > kv->window ? length + 1 - kv->window : 0;
