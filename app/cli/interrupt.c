@@ -1,5 +1,9 @@
 #include "interrupt.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -32,10 +36,9 @@ static void on_terminal(int number)
         continued = 1;
 }
 
-/* Without SA_RESTART: a read that waits must return. */
-static void handle(int number, void (*handler)(int))
+static void handle(int number, void (*handler)(int), int flags)
 {
-    struct sigaction action = {.sa_handler = handler}, old;
+    struct sigaction action = {.sa_handler = handler, .sa_flags = flags}, old;
     sigemptyset(&action.sa_mask);
     if (sigaction(number, NULL, &old) == 0 && old.sa_handler == SIG_IGN)
         return;
@@ -44,9 +47,9 @@ static void handle(int number, void (*handler)(int))
 
 void interrupt_install(void)
 {
-    handle(SIGINT, on_stop);
-    handle(SIGTERM, on_stop);
-    handle(SIGHUP, on_stop);
+    handle(SIGINT, on_stop, 0); /* without SA_RESTART: a read or write that waits must return */
+    handle(SIGTERM, on_stop, 0);
+    handle(SIGHUP, on_stop, 0);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
 }
@@ -54,8 +57,8 @@ void interrupt_install(void)
 void interrupt_watch_terminal(void)
 {
     interactive = 1;
-    handle(SIGWINCH, on_terminal);
-    handle(SIGCONT, on_terminal);
+    handle(SIGWINCH, on_terminal, SA_RESTART); /* what is being written shall not fail; interrupt_wait() still ends */
+    handle(SIGCONT, on_terminal, SA_RESTART);
 }
 
 int interrupted(void)
@@ -89,6 +92,25 @@ bool interrupt_resized(void)
 bool interrupt_continued(void)
 {
     return take(&continued);
+}
+
+/* The signals are held back from the look at the flags until the wait itself, which lets them in: one that comes in
+ * between would otherwise be noticed only after the next key. */
+bool interrupt_wait(int descriptor)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT};
+    sigset_t held, before;
+    sigemptyset(&held);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        sigaddset(&held, numbers[i]);
+    if ((fcntl(descriptor, F_GETFL) & O_ACCMODE) == O_WRONLY)
+        return true; /* nothing would ever come; the read says what is wrong */
+    pthread_sigmask(SIG_BLOCK, &held, &before);
+    struct pollfd input = {.fd = descriptor, .events = POLLIN};
+    bool came = stop_signal != 0 || resized != 0 || continued != 0;
+    bool ready = !came && (ppoll(&input, 1, NULL, &before) >= 0 || errno != EINTR);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return ready;
 }
 
 void interrupt_end(void)

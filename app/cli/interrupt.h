@@ -20,11 +20,14 @@ void interrupt_watch(mote_session *session);
 
 /* For a program that talks with a person on a terminal. Ctrl-C ends an answer, so twice is as good as once.
  *
- * Has the window changed its size, or the program been continued after Ctrl-Z, since the last call? Each is told once,
- * and each makes a waiting read return. */
+ * Has the window changed its size, or the program been continued after Ctrl-Z, since the last call? Each is told once. */
 void interrupt_watch_terminal(void);
 bool interrupt_resized(void);
 bool interrupt_continued(void);
+
+/* Waits until a read of the descriptor would not wait; false when one of the signals above came instead, be it before
+ * the call. */
+bool interrupt_wait(int descriptor);
 
 /* Ends the program by the signal that stopped it; returns if none did. */
 void interrupt_end(void);

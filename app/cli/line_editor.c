@@ -22,6 +22,8 @@ struct line_editor {
     History *history;
     const char *prompt;
     mbstate_t partial; /* of a character whose bytes are arriving */
+    char input[4096];  /* what was read where there is no terminal, and how far it is used */
+    size_t input_at, input_filled;
 };
 
 /* ---------------------------------------------------------------------------------------------------------- history */
@@ -92,7 +94,7 @@ static char *show_prompt(EditLine *edit)
     return editor != NULL ? (char *)editor->prompt : nothing;
 }
 
-/* The terminal may have changed under a read that a signal broke off. */
+/* The terminal may have changed while the person thought. */
 static void follow_terminal(EditLine *edit)
 {
     if (interrupt_resized())
@@ -126,13 +128,15 @@ static int get_character(EditLine *edit, wchar_t *character)
     el_get(edit, EL_CLIENTDATA, &editor);
     for (;;) {
         char byte;
-        ssize_t got = interrupted() ? -1 : read(STDIN_FILENO, &byte, 1);
-        if (interrupted())
-            return -1;
-        if (got < 0 && errno == EINTR) {
+        if (!interrupt_wait(STDIN_FILENO)) {
+            if (interrupted())
+                return -1;
             follow_terminal(edit);
             continue;
         }
+        ssize_t got = read(STDIN_FILENO, &byte, 1);
+        if (got < 0 && errno == EINTR)
+            continue;
         if (got <= 0)
             return (int)got;
         if (add_byte(editor, byte, character))
@@ -224,27 +228,32 @@ static line_result read_edited(struct line_editor *editor, struct textbuf *line)
     return add_text(line, text, length);
 }
 
-static line_result read_plain(struct textbuf *line)
+static line_result read_plain(struct line_editor *editor, struct textbuf *line)
 {
     for (;;) {
-        int c = interrupted() ? EOF : getchar();
-        if (interrupted())
-            return LINE_END;
-        if (c == EOF && ferror(stdin) && errno == EINTR) {
-            clearerr(stdin);
+        while (editor->input_at < editor->input_filled) {
+            char byte = editor->input[editor->input_at++];
+            if (byte == '\n')
+                return LINE_READ;
+            if (add_text(line, &byte, 1) != LINE_READ)
+                return LINE_FAILED;
+        }
+        if (!interrupt_wait(STDIN_FILENO)) {
+            if (interrupted())
+                return LINE_END;
             continue;
         }
-        if (c == EOF && ferror(stdin)) { /* half a line is not what was meant */
+        ssize_t got = read(STDIN_FILENO, editor->input, sizeof editor->input);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) { /* half a line is not what was meant */
             complain("cannot read standard input: %s; check where the input comes from", strerror(errno));
             return LINE_FAILED;
         }
-        if (c == '\n')
-            return LINE_READ;
-        if (c == EOF)
+        if (got == 0)
             return line->length > 0 ? LINE_READ : LINE_END;
-        char byte = (char)c;
-        if (add_text(line, &byte, 1) != LINE_READ)
-            return LINE_FAILED;
+        editor->input_at = 0;
+        editor->input_filled = (size_t)got;
     }
 }
 
@@ -252,5 +261,5 @@ line_result line_editor_read(struct line_editor *editor, const char *prompt, str
 {
     line->length = 0;
     editor->prompt = prompt;
-    return editor->edit != NULL ? read_edited(editor, line) : read_plain(line);
+    return editor->edit != NULL ? read_edited(editor, line) : read_plain(editor, line);
 }
