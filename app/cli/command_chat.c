@@ -252,10 +252,8 @@ static void converse(struct chat *chat)
     while (!chat->done && chat->out.error == 0) {
         switch (read_message(chat, &message)) {
         case LINE_INTERRUPTED: interrupt_clear(); break;
-        case LINE_FAILED:
-            chat->status = EXIT_FAILURE;
-            chat->done = ferror(stdin) != 0; /* no line will come any more */
-            break;
+        case LINE_BROKEN: chat->done = true; /* fallthrough */
+        case LINE_FAILED: chat->status = EXIT_FAILURE; break;
         case LINE_END: chat->done = true; break;
         case LINE_READ:
             if (message.length == 0)

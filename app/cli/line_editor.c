@@ -248,7 +248,7 @@ static line_result read_plain(struct line_editor *editor, struct textbuf *line)
             continue;
         if (got < 0) { /* half a line is not what was meant */
             complain("cannot read standard input: %s; check where the input comes from", strerror(errno));
-            return LINE_FAILED;
+            return LINE_BROKEN;
         }
         if (got == 0)
             return line->length > 0 ? LINE_READ : LINE_END;

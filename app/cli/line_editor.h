@@ -10,7 +10,8 @@ typedef enum line_result {
     LINE_READ,
     LINE_END,         /* of input, or a signal that ends the program */
     LINE_INTERRUPTED, /* Ctrl-C: the line is dropped */
-    LINE_FAILED       /* after complaining: no memory, or longer than a line may be */
+    LINE_FAILED,      /* after complaining: no memory, or longer than a line may be */
+    LINE_BROKEN       /* the same, and no line will come any more */
 } line_result;
 
 /* NULL without memory. Editing needs standard input and output to be a terminal. History is read from
