@@ -13,20 +13,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernel/int8_tokens.h"
 #include "quant/formats.h"
 
 /* ---- matrix products: y[t][r] = Σ_c w[r][c] · x[t][c], for rows [begin, end) of the weight and all tokens t ---- */
 
-/* One product. Rows of x and y may lie apart (`stride`, in floats), or each on its own (`y_rows`). */
+/* One product. Weights lie either as in a file, and are multiplied with tokens in float, or in panels (panels.h), and are
+ * multiplied with tokens in int8 (int8_tokens.h). Rows of x and y may lie apart (`stride`, in floats), or each on its own
+ * (`y_rows`). */
 typedef struct matmul_job {
     const quant_format *format;
-    const void *weights; /* rows × (columns ÷ format->block × format->bytes) bytes, any alignment */
+    bool packed;         /* weights in panels, tokens in int8 */
+    const void *weights; /* rows × (columns ÷ format->block × format->bytes) bytes, or panels; any alignment */
     size_t rows;
     size_t columns;
     size_t tokens;
-    const float *x; /* tokens × columns */
+    const float *x; /* tokens × columns; unused when packed */
     size_t x_stride;
-    float *y; /* tokens × rows */
+    const void *x_int8; /* the tokens as int8; unused unless packed */
+    float *y;           /* tokens × rows */
     size_t y_stride;
     float *const *y_rows; /* instead of y: where each token's row goes; NULL: use y */
     const float *bias;    /* rows, or NULL */
@@ -91,6 +96,8 @@ enum { KERNEL_FORMATS = 64 }; /* above every quant_type */
 
 typedef struct kernel_table {
     const matmul_kernel *matmul[KERNEL_FORMATS]; /* by quant_type; NULL where there is no such type */
+    const matmul_kernel *panels[KERNEL_FORMATS]; /* the same for packed weights; NULL: this format is not packed */
+    int8_tokens_store *to_int8;
     const attention_kernel *attention[KV_TYPE_COUNT];
     const vector_kernels *vectors;
 } kernel_table;

@@ -18,7 +18,7 @@ static void run_tiles(void *context, size_t begin, size_t end, uint32_t worker)
 
 void matmul(const kernel_table *kernels, thread_pool *pool, const matmul_job *job, void *scratch, size_t scratch_stride)
 {
-    const matmul_kernel *kernel = kernels->matmul[job->format->type];
+    const matmul_kernel *kernel = (job->packed ? kernels->panels : kernels->matmul)[job->format->type];
     size_t tiles = (job->rows + kernel->row_tile - 1) / kernel->row_tile;
     /* About four ranges a thread: enough to even out a slow one, few enough that taking them costs nothing. */
     size_t grain = tiles / (4 * (size_t)thread_pool_size(pool));

@@ -1,11 +1,16 @@
 /* Puts the generic kernels into every slot of the tables. */
 #include "kernel/generic/generic_kernels.h"
+#include "kernel/panels.h"
 
 void kernel_generic_init(kernel_table *table)
 {
-    *table = (kernel_table){.vectors = &vectors_generic};
-    for (size_t i = 0; i < quant_count(); i++)
-        table->matmul[quant_at(i)->type] = &matmul_generic;
+    *table = (kernel_table){.vectors = &vectors_generic, .to_int8 = int8_tokens_store_generic};
+    for (size_t i = 0; i < quant_count(); i++) {
+        quant_type type = quant_at(i)->type;
+        table->matmul[type] = &matmul_generic;
+        if (panel_layout_of(type) != NULL)
+            table->panels[type] = &panels_generic[type];
+    }
     table->attention[KV_F16] = &attention_generic_f16;
     table->attention[KV_F32] = &attention_generic_f32;
 }

@@ -1,0 +1,53 @@
+/* The loop over panels and tiles.
+ *
+ * Tokens are taken in chunks that stay in the second-level cache while every panel of the range passes by; a panel stays
+ * in the first level for all tiles of a chunk. One token is one chunk, and the panels are read once, in order. */
+#include "kernel/panel_product.h"
+
+enum { CHUNK_BYTES = 256 << 10 };
+
+size_t panel_scratch_bytes(size_t columns)
+{
+    (void)columns;
+    return 0;
+}
+
+static void write_row(const matmul_job *job, size_t token, size_t row, size_t count, const float *sums)
+{
+    float *y = job->y_rows != NULL ? job->y_rows[token] + row : job->y + token * job->y_stride + row;
+    for (size_t r = 0; r < count; r++) {
+        float value = job->bias != NULL ? sums[r] + job->bias[row + r] : sums[r];
+        y[r] = job->accumulate ? y[r] + value : value;
+    }
+}
+
+static void write_tile(const matmul_job *job, size_t token, size_t tokens, size_t row, size_t count, const float *sums)
+{
+    for (size_t t = 0; t < tokens; t++) {
+        if (count == PANEL_ROWS)
+            write_row(job, token + t, row, PANEL_ROWS, sums + t * PANEL_ROWS);
+        else
+            write_row(job, token + t, row, count, sums + t * PANEL_ROWS);
+    }
+}
+
+void panel_product(const matmul_job *job, size_t begin, size_t end, panel_tile *const tiles[TOKEN_TILE])
+{
+    size_t bytes = panel_bytes(panel_layout_of(job->format->type), job->columns);
+    size_t tiles_in_chunk = CHUNK_BYTES / int8_tokens_bytes(TOKEN_TILE, job->columns);
+    size_t chunk = (tiles_in_chunk > 0 ? tiles_in_chunk : 1) * TOKEN_TILE;
+    _Alignas(64) float sums[TOKEN_TILE * PANEL_ROWS];
+    for (size_t first = 0; first < job->tokens; first += chunk) {
+        size_t last = job->tokens - first < chunk ? job->tokens : first + chunk;
+        for (size_t row = begin; row < end; row += PANEL_ROWS) {
+            const uint8_t *panel = (const uint8_t *)job->weights + row / PANEL_ROWS * bytes;
+            size_t count = end - row < PANEL_ROWS ? end - row : PANEL_ROWS;
+            for (size_t token = first; token < last; token += TOKEN_TILE) {
+                size_t width = int8_tile_width(job->tokens, token);
+                tiles[width - 1](panel, job->columns,
+                                 (const uint8_t *)job->x_int8 + int8_tile_offset(token, job->columns), sums);
+                write_tile(job, token, width, row, count, sums);
+            }
+        }
+    }
+}
