@@ -25,6 +25,16 @@ void arena_release(arena *memory)
     *memory = (arena){0};
 }
 
+void arena_use_huge_pages(const arena *memory)
+{
+#ifdef MADV_HUGEPAGE
+    if (memory->base != NULL)
+        madvise(memory->base, memory->size, MADV_HUGEPAGE);
+#else
+    (void)memory;
+#endif
+}
+
 void *arena_take(arena *memory, size_t count, size_t each)
 {
     size_t bytes, end;

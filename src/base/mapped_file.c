@@ -115,6 +115,13 @@ void mapped_file_read_ahead(const mapped_file *file, size_t offset, size_t lengt
     touch(from, length);
 }
 
+/* Pages on the border go too: what else is on them comes back at the price of a minor fault. */
+void mapped_file_let_go(const mapped_file *file, size_t offset, size_t length)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), begin = offset / page * page;
+    madvise((void *)(file->data + begin), length + (offset - begin), MADV_DONTNEED);
+}
+
 bool mapped_file_failed(const mapped_file *file)
 {
     return file->region != NULL && fault_guard_failed(file->region);

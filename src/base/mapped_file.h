@@ -25,6 +25,9 @@ void mapped_file_close(mapped_file *file);
 /* Reads `length` bytes at `offset`, a multiple of 64 KiB, into memory and waits for them. */
 void mapped_file_read_ahead(const mapped_file *file, size_t offset, size_t length);
 
+/* Takes the pages of these bytes out of memory's account; they are read again when they are touched. */
+void mapped_file_let_go(const mapped_file *file, size_t offset, size_t length);
+
 /* Could a page not be read since the file was opened? Its bytes are then all zero. */
 bool mapped_file_failed(const mapped_file *file);
 

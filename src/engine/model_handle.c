@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cpu_features.h"
+
 /* models/builtin_model.S puts the file between these. */
 extern const unsigned char mote_builtin_model_begin[], mote_builtin_model_end[];
 
-enum { LONGEST_TEXT = 4096 };
+enum { LONGEST_TEXT = 4096, SMALL_MODEL = 16 << 20 };
 
 void mote_model_options_init(mote_model_options *options)
 {
@@ -88,9 +90,26 @@ static mote_status open_tokenizer(mote_model *m, mote_parts parts, mote_error *e
     return fail(error, status, "%s", m->no_tokenizer.text);
 }
 
-static mote_status open_weights(mote_model *m, mote_parts parts, mote_error *error)
+/* A pool of its own, for the moment of packing; a small model is packed before threads would have started. */
+static mote_status pack_weights(mote_model *m, const mote_model_options *options, mote_error *error)
 {
-    if (parts != MOTE_PARTS_ALL) {
+    thread_pool *pool;
+    uint32_t threads = cpu_count() < THREAD_POOL_MOST ? cpu_count() : THREAD_POOL_MOST;
+    if (m->weight_bytes < SMALL_MODEL)
+        threads = 1;
+    mote_status status = thread_pool_open(&pool, threads, error);
+    if (status == MOTE_E_LIMIT)
+        status = thread_pool_open(&pool, 1, error);
+    if (status != MOTE_OK)
+        return status;
+    status = model_pack(&m->weights, pool, options->progress, options->user, error);
+    thread_pool_close(pool);
+    return status;
+}
+
+static mote_status open_weights(mote_model *m, const mote_model_options *options, mote_error *error)
+{
+    if (options->parts != MOTE_PARTS_ALL) {
         const model_family *family = model_family_find(m->file);
         if (family == NULL || model_read_config(&m->config, family, m->file, NULL) != MOTE_OK)
             m->config = (model_config){0};
@@ -101,6 +120,8 @@ static mote_status open_weights(mote_model *m, mote_parts parts, mote_error *err
         return status;
     m->loaded = true;
     m->config = m->weights.config;
+    if ((status = pack_weights(m, options, error)))
+        return status;
     if (m->tokenizer != NULL && tokenizer_size(m->tokenizer) > m->config.vocabulary)
         return fail(error, MOTE_E_FORMAT, "%s: %zu tokens but embeddings for %u; the file is damaged",
                     gguf_name(m->file), tokenizer_size(m->tokenizer), m->config.vocabulary);
@@ -119,9 +140,9 @@ static mote_status open_parts(mote_model *m, const char *path, const mote_model_
     if (m->name == NULL || m->description == NULL || m->license == NULL || m->architecture == NULL)
         return fail_memory(error, LONGEST_TEXT, "a model's texts");
     describe_types(m);
-    if ((status = open_tokenizer(m, options->parts, error)) || (status = open_weights(m, options->parts, error)))
+    if ((status = open_tokenizer(m, options->parts, error)) || (status = open_weights(m, options, error)))
         return status;
-    if (options->parts == MOTE_PARTS_ALL && options->progress != NULL &&
+    if (options->parts == MOTE_PARTS_ALL && options->progress != NULL && m->weights.packed.size == 0 &&
         (status = gguf_read_ahead(m->file, options->progress, options->user, error)))
         return status;
     return gguf_check(m->file, error);

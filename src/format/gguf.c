@@ -384,3 +384,13 @@ mote_status gguf_read_ahead(const gguf *file, bool (*progress)(void *user, doubl
     }
     return MOTE_OK;
 }
+
+void gguf_let_go(const gguf *file, const void *data, size_t bytes)
+{
+    for (size_t i = 0; i < file->part_count; i++) {
+        const mapped_file *map = &file->parts[i].map;
+        uintptr_t from = (uintptr_t)map->data, at = (uintptr_t)data;
+        if (map->data != NULL && at >= from && at - from < map->size)
+            mapped_file_let_go(map, at - from, bytes);
+    }
+}

@@ -183,4 +183,8 @@ mote_status gguf_check(const gguf *file, mote_error *error);
  * Errors: CANCELLED, IO. */
 mote_status gguf_read_ahead(const gguf *file, bool (*progress)(void *user, double done), void *user, mote_error *error);
 
+/* Bytes of a tensor that will hardly be needed again: their pages of a mapped file stop counting as this process's. They
+ * can still be read. A caller's memory is left alone. */
+void gguf_let_go(const gguf *file, const void *data, size_t bytes);
+
 #endif

@@ -1,27 +1,70 @@
-/* Drives a matrix product over the thread pool: rows are split among threads, so that each weight is read by one. */
+/* Drives matrix products over the thread pool: rows are split among threads, so that each weight is read by one. */
 #include "kernel/matmul.h"
 
+#include "kernel/panels.h"
+
+/* Rows are handed out by the panel, whatever the kernel; every row_tile divides it. */
+enum { UNIT = PANEL_ROWS };
+
 typedef struct matmul_loop {
-    const matmul_kernel *kernel;
-    const matmul_job *job;
+    const kernel_table *kernels;
+    const matmul_job *jobs; /* their units follow one another */
     unsigned char *scratch;
     size_t scratch_stride;
 } matmul_loop;
 
-static void run_tiles(void *context, size_t begin, size_t end, uint32_t worker)
+static const matmul_kernel *kernel_of(const kernel_table *kernels, quant_type type, bool packed)
 {
-    const matmul_loop *loop = context;
-    size_t tile = loop->kernel->row_tile, last = end * tile;
-    loop->kernel->run(loop->job, begin * tile, last < loop->job->rows ? last : loop->job->rows,
-                      loop->scratch + worker * loop->scratch_stride);
+    return (packed ? kernels->panels : kernels->matmul)[type];
 }
 
-void matmul(const kernel_table *kernels, thread_pool *pool, const matmul_job *job, void *scratch, size_t scratch_stride)
+static size_t units_of(const matmul_job *job)
 {
-    const matmul_kernel *kernel = (job->packed ? kernels->panels : kernels->matmul)[job->format->type];
-    size_t tiles = (job->rows + kernel->row_tile - 1) / kernel->row_tile;
+    return (job->rows + UNIT - 1) / UNIT;
+}
+
+static void run_units(void *context, size_t begin, size_t end, uint32_t worker)
+{
+    const matmul_loop *loop = context;
+    for (const matmul_job *job = loop->jobs; begin < end; job++) {
+        size_t units = units_of(job);
+        if (begin < units) {
+            size_t last = (end < units ? end : units) * UNIT;
+            kernel_of(loop->kernels, job->format->type, job->packed)
+                ->run(job, begin * UNIT, last < job->rows ? last : job->rows,
+                      loop->scratch + worker * loop->scratch_stride);
+        }
+        begin = begin > units ? begin - units : 0;
+        end = end > units ? end - units : 0;
+    }
+}
+
+void matmul(const kernel_table *kernels, thread_pool *pool, const matmul_job *jobs, size_t count, void *scratch,
+            size_t scratch_stride)
+{
+    size_t units = 0;
+    for (size_t i = 0; i < count; i++)
+        units += units_of(&jobs[i]);
     /* About four ranges a thread: enough to even out a slow one, few enough that taking them costs nothing. */
-    size_t grain = tiles / (4 * (size_t)thread_pool_size(pool));
-    matmul_loop loop = {kernel, job, scratch, scratch_stride};
-    thread_pool_for(pool, tiles, grain > 0 ? grain : 1, run_tiles, &loop);
+    size_t grain = units / (4 * (size_t)thread_pool_size(pool));
+    matmul_loop loop = {kernels, jobs, scratch, scratch_stride};
+    thread_pool_for(pool, units, grain > 0 ? grain : 1, run_units, &loop);
+}
+
+const matmul_kernel *weight_kernel(const kernel_table *kernels, const weight *w)
+{
+    return kernel_of(kernels, w->format->type, w->packed);
+}
+
+void weight_row(const weight *w, size_t row, float *values)
+{
+    if (w->packed) {
+        const panel_layout *layout = panel_layout_of(w->format->type);
+        const unsigned char *panel =
+            (const unsigned char *)w->data + row / PANEL_ROWS * panel_bytes(layout, w->columns);
+        panel_decode_row(layout, panel, row % PANEL_ROWS, w->columns, values);
+    } else {
+        size_t row_bytes = w->columns / w->format->block * w->format->bytes;
+        w->format->decode((const unsigned char *)w->data + row * row_bytes, values, w->columns);
+    }
 }

@@ -5,17 +5,26 @@
 #include "base/thread_pool.h"
 #include "kernel/kernels.h"
 
-/* rows × columns values in some format, in the mapped file. `data` NULL: the model has no such weight. */
+/* rows × columns values in some format, as in the mapped file or in panels (panels.h). `data` NULL: the model has no such
+ * weight. */
 typedef struct weight {
     const quant_format *format;
+    bool packed;
     const void *data;
     size_t rows;
     size_t columns;
 } weight;
 
-/* Runs the job with the table's kernel for its format. `scratch` holds thread_pool_size × scratch_stride bytes, where
- * scratch_stride is at least the kernel's scratch_bytes(columns). */
-void matmul(const kernel_table *kernels, thread_pool *pool, const matmul_job *job, void *scratch,
+/* A row, decoded. */
+void weight_row(const weight *w, size_t row, float *values);
+
+/* The kernel that multiplies this weight. */
+const matmul_kernel *weight_kernel(const kernel_table *kernels, const weight *w);
+
+/* Runs jobs that do not depend on each other in one pass over the pool, each with the table's kernel for its format.
+ * `scratch` holds thread_pool_size × scratch_stride bytes, where scratch_stride is at least every kernel's
+ * scratch_bytes(columns). */
+void matmul(const kernel_table *kernels, thread_pool *pool, const matmul_job *jobs, size_t count, void *scratch,
             size_t scratch_stride);
 
 #endif

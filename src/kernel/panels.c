@@ -135,20 +135,28 @@ static void put_fields(uint8_t *at, size_t total, size_t bytes, size_t row, cons
         memcpy(at + (f * PANEL_ROWS + row) * bytes, fields + f * bytes, bytes);
 }
 
+/* Levels leave for their vectors four columns at a time. */
+static void put_words(uint8_t *vectors, size_t row, const uint8_t *bytes, size_t words)
+{
+    for (size_t j = 0; j < words; j++)
+        memcpy(vectors + 64 * j + 4 * row, bytes + 4 * j, 4);
+}
+
 static void put_row(const panel_layout *layout, uint8_t *block, size_t row, const row_block *in)
 {
+    uint8_t nibbles[16], bits[8] = {0}, *high = block + PANEL_ROWS * PANEL_BLOCK * layout->level_bits / 8;
     if (layout->level_bits == 8) {
-        for (size_t c = 0; c < PANEL_BLOCK; c++)
-            block[c / 4 * 64 + 4 * row + c % 4] = in->level[c];
+        put_words(block, row, in->level, 8);
     } else {
         for (size_t c = 0; c < 16; c++)
-            block[c / 4 * 64 + 4 * row + c % 4] = (uint8_t)((in->level[c] & 15) | (in->level[16 + c] & 15) << 4);
+            nibbles[c] = (uint8_t)((in->level[c] & 15) | (in->level[16 + c] & 15) << 4);
+        put_words(block, row, nibbles, 4);
     }
-    uint8_t *high = block + PANEL_ROWS * PANEL_BLOCK * layout->level_bits / 8;
     for (size_t c = 0; layout->high_bits == 1 && c < PANEL_BLOCK; c++)
-        high[4 * row + c % 4] |= (uint8_t)((in->level[c] >> 4) << (c / 4));
+        bits[c % 4] |= (uint8_t)((in->level[c] >> 4) << (c / 4));
     for (size_t c = 0; layout->high_bits == 2 && c < PANEL_BLOCK; c++)
-        high[c / 16 * 64 + 4 * row + c % 4] |= (uint8_t)((in->level[c] >> 4) << (2 * (c / 4 % 4)));
+        bits[c / 16 * 4 + c % 4] |= (uint8_t)((in->level[c] >> 4) << (2 * (c / 4 % 4)));
+    put_words(high, row, bits, layout->high_bits);
     put_fields(block + panel_block_bytes(layout) - layout->scale_bytes, layout->scale_bytes, field_bytes(layout), row,
                in->scale);
 }

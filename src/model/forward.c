@@ -10,21 +10,28 @@ static size_t larger(size_t a, size_t b)
 
 static size_t matmul_scratch(const kernel_table *kernels, const weight *w)
 {
-    return w->data == NULL ? 0 : kernels->matmul[w->format->type]->scratch_bytes(w->columns);
+    return w->data == NULL ? 0 : weight_kernel(kernels, w)->scratch_bytes(w->columns);
 }
 
 /* The most that any kernel of the model wants for itself. */
 static size_t scratch_bytes(const model *m, const kernel_table *kernels, const kv_view *kv, uint32_t context)
 {
     const model_config *config = &m->config;
-    size_t most = larger(matmul_scratch(kernels, &m->head), m->embedding.columns * sizeof(float));
-    for (uint32_t i = 0; i < config->layers; i++) {
-        const layer_weights *w = &m->layer[i];
-        const weight *all[] = {&w->q, &w->k, &w->v, &w->qkv, &w->attn_output, &w->gate, &w->up, &w->gate_up, &w->down};
-        for (size_t j = 0; j < sizeof all / sizeof *all; j++)
-            most = larger(most, matmul_scratch(kernels, all[j]));
-    }
+    size_t most = 0;
+    for (size_t i = 0; i < model_weight_count(m); i++)
+        most = larger(most, matmul_scratch(kernels, model_weight_at((model *)m, i)));
     return larger(most, kv->kernel->scratch_bytes(config->heads / config->kv_heads, config->head_dim, context));
+}
+
+/* Room for the widest input of a packed weight; 0: there is none. */
+static size_t int8_bytes(const model *m, size_t largest)
+{
+    size_t columns = 0;
+    for (size_t i = 0; i < model_weight_count(m); i++) {
+        const weight *w = model_weight_at((model *)m, i);
+        columns = larger(columns, w->packed ? w->columns : 0);
+    }
+    return int8_tokens_bytes(largest, columns);
 }
 
 static void lay_out_angles(rope_angles *angles, size_t largest, size_t half, arena *memory)
@@ -45,6 +52,8 @@ void forward_lay_out(forward *pass, const model *m, const kernel_table *kernels,
     pass->qkv = arena_take(memory, largest, pass->qkv_stride * sizeof(float));
     pass->attn = arena_take(memory, largest, (size_t)config->heads * config->head_dim * sizeof(float));
     pass->gate_up = arena_take(memory, largest, 2 * (size_t)config->ffn * sizeof(float));
+    size_t int8 = int8_bytes(m, largest);
+    pass->int8 = int8 > 0 ? arena_take(memory, int8, 1) : NULL;
     lay_out_angles(&pass->rope, largest, config->rope_dims / 2, memory);
     lay_out_angles(&pass->rope_window, largest, config->rope_dims / 2, memory);
     pass->scratch_stride =
@@ -86,15 +95,38 @@ static void set_angles(const forward *pass, rope_angles *angles)
     }
 }
 
+void forward_to_int8(const forward *pass, const float *row, size_t columns, size_t tokens, size_t index)
+{
+    if (pass->int8 == NULL || columns % INT8_BLOCK != 0)
+        return;
+    size_t first = index / TOKEN_TILE * TOKEN_TILE;
+    pass->kernels->to_int8(row, columns, (unsigned char *)pass->int8 + int8_tile_offset(first, columns),
+                           int8_tile_width(tokens, first), index - first);
+}
+
+matmul_job forward_job(const forward *pass, const weight *w, const float *x, size_t x_stride)
+{
+    return (matmul_job){
+        .format = w->format,
+        .packed = w->packed,
+        .weights = w->data,
+        .rows = w->rows,
+        .columns = w->columns,
+        .tokens = pass->batch->count,
+        .x = x,
+        .x_stride = x_stride,
+        .x_int8 = pass->int8,
+    };
+}
+
 static void embed(forward *pass)
 {
     const weight *w = &pass->model->embedding;
-    size_t width = w->columns, row_bytes = width / w->format->block * w->format->bytes;
     float scale = pass->model->config.embedding_scale;
     for (size_t t = 0; t < pass->batch->count; t++) {
-        float *x = pass->x + t * width;
-        w->format->decode((const unsigned char *)w->data + (size_t)pass->batch->token[t] * row_bytes, x, width);
-        for (size_t i = 0; i < width; i++)
+        float *x = pass->x + t * w->columns;
+        weight_row(w, (size_t)pass->batch->token[t], x);
+        for (size_t i = 0; i < w->columns; i++)
             x[i] *= scale;
     }
 }
@@ -103,22 +135,18 @@ static void embed(forward *pass)
 static void run_head(forward *pass)
 {
     const model *m = pass->model;
-    size_t width = m->config.width;
-    for (size_t i = 0; i < pass->batch->outputs; i++)
+    size_t width = m->config.width, outputs = pass->batch->outputs;
+    for (size_t i = 0; i < outputs; i++) {
+        float *h = pass->h + i * width;
         pass->kernels->vectors->rms_norm(pass->x + pass->batch->output[i] * width, m->output_norm,
-                                         m->config.norm_epsilon, pass->h + i * width, width);
-    matmul_job job = {
-        .format = m->head.format,
-        .weights = m->head.data,
-        .rows = m->head.rows,
-        .columns = width,
-        .tokens = pass->batch->outputs,
-        .x = pass->h,
-        .x_stride = width,
-        .y_rows = pass->batch->logits,
-    };
-    if (job.tokens > 0)
-        matmul(pass->kernels, pass->pool, &job, pass->scratch, pass->scratch_stride);
+                                         m->config.norm_epsilon, h, width);
+        forward_to_int8(pass, h, width, outputs, i);
+    }
+    matmul_job job = forward_job(pass, &m->head, pass->h, width);
+    job.tokens = outputs;
+    job.y_rows = pass->batch->logits;
+    if (outputs > 0)
+        matmul(pass->kernels, pass->pool, &job, 1, pass->scratch, pass->scratch_stride);
 }
 
 bool forward_run(forward *pass, const batch *input, bool (*stop)(void *user), void *user)

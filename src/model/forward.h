@@ -41,6 +41,7 @@ typedef struct forward {
     float *qkv;     /* [(heads + 2 kv_heads) × head_dim] */
     float *attn;    /* [heads × head_dim] */
     float *gate_up; /* [2 × ffn] */
+    void *int8;     /* what the next products read, as int8_tokens.h has it; NULL: the model has no packed weights */
     size_t qkv_stride;
     rope_angles rope;        /* of layers that see the whole context */
     rope_angles rope_window; /* of sliding-window layers */
@@ -55,6 +56,12 @@ void forward_lay_out(forward *pass, const model *model, const kernel_table *kern
 
 /* Fixed tables, once the memory is there. */
 void forward_prepare(forward *pass, uint32_t context);
+
+/* Stores token `index` of `tokens`, a row of an input of products, as int8 too, for weights that are packed. */
+void forward_to_int8(const forward *pass, const float *row, size_t columns, size_t tokens, size_t index);
+
+/* The product of a weight with x, or its int8 twin, for every token of the batch; where it goes is still to be said. */
+matmul_job forward_job(const forward *pass, const weight *w, const float *x, size_t x_stride);
 
 /* Runs a batch. False: `stop` said so between two layers; the batch's cells in the cache are then undefined. */
 bool forward_run(forward *pass, const batch *batch, bool (*stop)(void *user), void *user);

@@ -26,6 +26,7 @@ static void norm_rows(void *context, size_t begin, size_t end, uint32_t worker)
             vectors->add(x, h, config->width);
         } else {
             vectors->rms_norm(x, loop->gain, config->norm_epsilon, h, config->width);
+            forward_to_int8(loop->pass, h, config->width, loop->pass->batch->count, t);
         }
     }
 }
@@ -48,22 +49,25 @@ typedef struct rows {
     size_t stride;
 } rows;
 
-static void project(forward *pass, const weight *w, const float *bias, rows in, rows out, bool accumulate)
+static matmul_job projection(const forward *pass, const weight *w, const float *bias, rows in, rows out)
 {
-    matmul_job job = {
-        .format = w->format,
-        .weights = w->data,
-        .rows = w->rows,
-        .columns = w->columns,
-        .tokens = pass->batch->count,
-        .x = in.at,
-        .x_stride = in.stride,
-        .y = out.at,
-        .y_stride = out.stride,
-        .bias = bias,
-        .accumulate = accumulate,
-    };
-    matmul(pass->kernels, pass->pool, &job, pass->scratch, pass->scratch_stride);
+    matmul_job job = forward_job(pass, w, in.at, in.stride);
+    job.y = out.at;
+    job.y_stride = out.stride;
+    job.bias = bias;
+    return job;
+}
+
+static void run(const forward *pass, const matmul_job *jobs, size_t count)
+{
+    matmul(pass->kernels, pass->pool, jobs, count, pass->scratch, pass->scratch_stride);
+}
+
+static void project(const forward *pass, const weight *w, rows in, rows out, bool accumulate)
+{
+    matmul_job job = projection(pass, w, NULL, in, out);
+    job.accumulate = accumulate;
+    run(pass, &job, 1);
 }
 
 void block_qkv(forward *pass, const layer_weights *w)
@@ -73,12 +77,12 @@ void block_qkv(forward *pass, const layer_weights *w)
     size_t q_size = (size_t)config->heads * config->head_dim, kv_size = (size_t)config->kv_heads * config->head_dim;
     rows q = {pass->qkv, pass->qkv_stride}, k = {q.at + q_size, q.stride}, v = {k.at + kv_size, q.stride};
     if (w->qkv.data != NULL) {
-        project(pass, &w->qkv, NULL, h, q, false);
+        project(pass, &w->qkv, h, q, false);
         return;
     }
-    project(pass, &w->q, w->q_bias, h, q, false);
-    project(pass, &w->k, w->k_bias, h, k, false);
-    project(pass, &w->v, w->v_bias, h, v, false);
+    const matmul_job jobs[] = {projection(pass, &w->q, w->q_bias, h, q), projection(pass, &w->k, w->k_bias, h, k),
+                               projection(pass, &w->v, w->v_bias, h, v)};
+    run(pass, jobs, 3);
 }
 
 static rows width_rows(forward *pass, float *at)
@@ -96,25 +100,42 @@ static rows ffn_rows(forward *pass, size_t offset)
     return (rows){pass->gate_up + offset, 2 * (size_t)pass->model->config.ffn};
 }
 
+static void convert_attn(void *context, size_t begin, size_t end, uint32_t worker)
+{
+    (void)worker;
+    const forward *pass = context;
+    rows attn = attn_rows((forward *)context);
+    for (size_t t = begin; t < end; t++)
+        forward_to_int8(pass, attn.at + t * attn.stride, attn.stride, pass->batch->count, t);
+}
+
+static void attn_to_int8(forward *pass)
+{
+    if (pass->int8 != NULL)
+        thread_pool_for(pass->pool, pass->batch->count, TOKENS_PER_RANGE, convert_attn, pass);
+}
+
 void block_attn_output(forward *pass, const layer_weights *w)
 {
-    project(pass, &w->attn_output, NULL, attn_rows(pass), width_rows(pass, pass->x), true);
+    attn_to_int8(pass);
+    project(pass, &w->attn_output, attn_rows(pass), width_rows(pass, pass->x), true);
 }
 
 void block_attn_output_normed(forward *pass, const layer_weights *w)
 {
-    project(pass, &w->attn_output, NULL, attn_rows(pass), width_rows(pass, pass->h), false);
+    attn_to_int8(pass);
+    project(pass, &w->attn_output, attn_rows(pass), width_rows(pass, pass->h), false);
     norm(pass, w->post_attn_norm, true);
 }
 
 void block_down(forward *pass, const layer_weights *w)
 {
-    project(pass, &w->down, NULL, ffn_rows(pass, 0), width_rows(pass, pass->x), true);
+    project(pass, &w->down, ffn_rows(pass, 0), width_rows(pass, pass->x), true);
 }
 
 void block_down_normed(forward *pass, const layer_weights *w)
 {
-    project(pass, &w->down, NULL, ffn_rows(pass, 0), width_rows(pass, pass->h), false);
+    project(pass, &w->down, ffn_rows(pass, 0), width_rows(pass, pass->h), false);
     norm(pass, w->post_ffn_norm, true);
 }
 
@@ -133,6 +154,7 @@ static void gate_rows(void *context, size_t begin, size_t end, uint32_t worker)
     for (size_t t = begin; t < end; t++) {
         float *gate = loop->pass->gate_up + t * 2 * ffn;
         loop->gate(gate, gate + ffn, ffn);
+        forward_to_int8(loop->pass, gate, ffn, loop->pass->batch->count, t);
     }
 }
 
@@ -140,10 +162,11 @@ void block_gate_up(forward *pass, const layer_weights *w, activation act)
 {
     rows h = width_rows(pass, pass->h);
     if (w->gate_up.data != NULL) {
-        project(pass, &w->gate_up, NULL, h, ffn_rows(pass, 0), false);
+        project(pass, &w->gate_up, h, ffn_rows(pass, 0), false);
     } else {
-        project(pass, &w->gate, NULL, h, ffn_rows(pass, 0), false);
-        project(pass, &w->up, NULL, h, ffn_rows(pass, pass->model->config.ffn), false);
+        const matmul_job jobs[] = {projection(pass, &w->gate, NULL, h, ffn_rows(pass, 0)),
+                                   projection(pass, &w->up, NULL, h, ffn_rows(pass, pass->model->config.ffn))};
+        run(pass, jobs, 2);
     }
     const vector_kernels *vectors = pass->kernels->vectors;
     gate_loop loop = {pass, act == ACTIVATION_GELU ? vectors->gelu_gate : vectors->silu_gate};

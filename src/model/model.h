@@ -92,12 +92,24 @@ typedef struct model {
     float *rope_factors_long;
     layer_weights *layer; /* [layers] */
     arena memory;         /* holds `layer` and every float array above */
+    arena packed;         /* holds the weights that were packed at loading */
 } model;
 
 /* Reads shape and weights from a file that stays open as long as the model. Nothing is copied but norms, biases and rope
  * factors. Errors: UNSUPPORTED (family, weight type), FORMAT (a key or weight that is missing or of a wrong shape), MEMORY. */
 mote_status model_load(model *out, const gguf *file, mote_error *error);
 void model_unload(model *model);
+
+/* Puts the weights whose format has a packed layout into memory in that layout (panels.h), one after the other, and lets
+ * go of their pages of the file behind it, so that there are never two copies of much. A model whose weights are packed in
+ * the file is left as it is. `progress` (NULL is fine) hears the part done; false stops with CANCELLED.
+ * Errors: MEMORY, CANCELLED. */
+mote_status model_pack(model *model, thread_pool *pool, bool (*progress)(void *user, double done), void *user,
+                       mote_error *error);
+
+/* Every weight the model has, the embedding and the head among them: index < model_weight_count. */
+size_t model_weight_count(const model *model);
+weight *model_weight_at(model *model, size_t index);
 
 /* The family of a file, or NULL. */
 const model_family *model_family_find(const gguf *file);

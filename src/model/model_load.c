@@ -63,7 +63,7 @@ static void bind_matrix(loader *load, weight *out, const char *name, size_t rows
 {
     const gguf_tensor *tensor = find(load, name, rows, columns, false);
     if (tensor != NULL)
-        *out = (weight){tensor->format, tensor->data, rows, columns};
+        *out = (weight){.format = tensor->format, .data = tensor->data, .rows = rows, .columns = columns};
 }
 
 static void copy_vector(loader *load, float **out, const gguf_tensor *tensor)
@@ -244,4 +244,5 @@ mote_status model_load(model *m, const gguf *file, mote_error *error)
 void model_unload(model *m)
 {
     arena_release(&m->memory);
+    arena_release(&m->packed);
 }

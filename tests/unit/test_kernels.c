@@ -106,7 +106,7 @@ static void check_matmul(const kernel_table *kernels, thread_pool *pool, const q
     };
     size_t stride = (kernels->matmul[format->type]->scratch_bytes(columns) + 63) / 64 * 64;
     void *scratch = aligned_alloc(64, stride * thread_pool_size(pool));
-    matmul(kernels, pool, &job, scratch, stride);
+    matmul(kernels, pool, &job, 1, scratch, stride);
 
     for (size_t t = 0; t < c.tokens; t++) {
         for (size_t r = 0; r < c.rows; r++) {
