@@ -33,6 +33,15 @@ static inline uint64_t load_u64(const void *at)
     return value;
 }
 
+/* The number as it is now, looked at once: where memory may change meanwhile, as a mapped file's may, the compiler must
+ * not load it again behind a check. */
+static inline uint32_t look_u32(const void *at)
+{
+    uint32_t value = load_u32(at);
+    __asm__("" : "+r"(value));
+    return value;
+}
+
 static inline void store_u16(void *at, uint16_t value)
 {
     memcpy(at, &value, sizeof value);

@@ -44,6 +44,8 @@ static void describe_types(mote_model *m)
     size_t kinds = 0;
     for (size_t i = 0; i < gguf_tensor_count(m->file); i++) {
         const gguf_tensor *tensor = gguf_tensor_at(m->file, i);
+        if (!gguf_is_weight(tensor))
+            continue;
         m->parameters += tensor->elements;
         m->weight_bytes += tensor->bytes;
         const char *name = gguf_tensor_type_name(tensor);

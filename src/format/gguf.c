@@ -339,11 +339,16 @@ const char *gguf_tensor_type_name(const gguf_tensor *tensor)
     return name == NULL ? "?" : name;
 }
 
+bool gguf_is_weight(const gguf_tensor *tensor)
+{
+    return tensor->type != GGUF_BYTES || strcmp(tensor->name, GGUF_TOKENIZER_TENSOR) != 0;
+}
+
 mote_status gguf_require_formats(const gguf *file, mote_error *error)
 {
     for (size_t i = 0; i < file->tensor_count; i++) {
         const gguf_tensor *tensor = file->tensors[i];
-        if (tensor->format == NULL)
+        if (tensor->format == NULL && gguf_is_weight(tensor))
             return fail(
                 error, MOTE_E_UNSUPPORTED,
                 "%s: tensor %.80s has the type %s (number %u), which mote cannot compute with; use a model in another "

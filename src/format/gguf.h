@@ -159,7 +159,7 @@ typedef struct gguf_tensor {
     uint32_t dimensions;        /* 1 to 4 */
     size_t shape[4];            /* shape[0]: the length of a row, whole blocks; 1 past `dimensions` */
     size_t elements;            /* product of the shape */
-    size_t bytes;               /* 0 if `format` is NULL */
+    size_t bytes;               /* 0 if `format` is NULL, except of I8: its elements */
     const void *data;           /* aligned as the file's alignment is, if its mapping or memory is */
     size_t offset;              /* of the data in its part */
     uint32_t part;              /* 0 is the first */
@@ -171,6 +171,10 @@ const gguf_tensor *gguf_tensor_at(const gguf *file, size_t index);       /* in f
 const gguf_tensor *gguf_find_tensor(const gguf *file, const char *name); /* NULL: there is none */
 const char *gguf_tensor_type_name(const gguf_tensor *tensor);            /* "Q4_K"; "?" for a number without a name */
 mote_status gguf_require_formats(const gguf *file, mote_error *error);   /* UNSUPPORTED: names tensor and type */
+
+/* The tensor of this name and type I8 holds a tokenizer's image (text/tokenizer_image.h); all others hold weights. */
+#define GGUF_TOKENIZER_TENSOR "mote.tokenizer"
+bool gguf_is_weight(const gguf_tensor *tensor);
 
 /* ------------------------------------------------------------------------------------------------------ mapped bytes */
 

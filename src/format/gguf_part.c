@@ -306,6 +306,8 @@ static bool take_type(cursor *c, gguf_tensor *tensor)
     if (!take_u32(c, &tensor->type))
         return false;
     tensor->format = quant_find(tensor->type);
+    if (tensor->type == GGUF_BYTES)
+        tensor->bytes = tensor->elements;
     if (tensor->format == NULL)
         return true; /* what the file is about can still be told; gguf_require_formats says no */
     if (tensor->shape[0] % tensor->format->block != 0)
@@ -337,7 +339,7 @@ static bool take_tensor(cursor *c, size_t index, size_t alignment, gguf_tensor *
 /* How much of the file a tensor occupies at least. */
 static size_t extent_of(const gguf_tensor *tensor)
 {
-    return tensor->format != NULL ? tensor->bytes : 1;
+    return tensor->bytes > 0 ? tensor->bytes : 1;
 }
 
 static int compare_offsets(const void *a, const void *b)

@@ -171,12 +171,14 @@ static void read_vocabulary(loader *load)
 static void check_all_bound(loader *load)
 {
     const gguf *file = load->m->file;
-    for (size_t i = 0; i < gguf_tensor_count(file) && load->status == MOTE_OK; i++)
-        if (!load->bound[i])
+    for (size_t i = 0; i < gguf_tensor_count(file) && load->status == MOTE_OK; i++) {
+        const gguf_tensor *tensor = gguf_tensor_at(file, i);
+        if (!load->bound[i] && gguf_is_weight(tensor))
             load->status =
                 fail(load->error, MOTE_E_UNSUPPORTED,
                      "%s: tensor %s has no place in a %s model and would be left out; use a file of a plain %s model",
-                     gguf_name(file), gguf_tensor_at(file, i)->name, load->m->family->name, load->m->family->name);
+                     gguf_name(file), tensor->name, load->m->family->name, load->m->family->name);
+    }
 }
 
 static mote_status bind_all(loader *load)

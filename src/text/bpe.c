@@ -87,7 +87,7 @@ static uint64_t piece_priority(const vocabulary *v, mote_token token, size_t lef
     uint64_t by_left = VOCABULARY_LONGEST_TOKEN - left_length;
     if (vocabulary_kind(v, token) == TOKEN_USER)
         return by_left;
-    uint32_t bits = f32_bits(gguf_float(v->scores, (size_t)token));
+    uint32_t bits = f32_bits(vocabulary_score(v, token));
     uint32_t ascending = bits & 0x80000000u ? ~bits : bits | 0x80000000u; /* floats in the order of integers */
     return ((uint64_t)~ascending + 1) << 12 | by_left;
 }
@@ -108,11 +108,13 @@ static mote_status offer(bpe *b, int32_t at, const char *word, size_t length, mo
         return MOTE_OK;
     const bpe_symbol *right = &b->symbols[left->next];
     if (v->words != NULL) {
-        int64_t rank = vocabulary_find_merge(v, (uint32_t)left->token, (uint32_t)right->token);
-        if (rank < 0)
+        uint32_t one = (uint32_t)left->token, other = (uint32_t)right->token, rank;
+        hash_probe probe = hash_index_begin(&v->merge_index, merge_hash(one, other));
+        mote_token joined = vocabulary_probe_merge(v, &probe, one, other, &rank);
+        if (joined < 0)
             return MOTE_OK;
-        left->joined = (mote_token)v->merges[rank].result;
-        left->priority = (uint64_t)rank;
+        left->joined = joined;
+        left->priority = rank;
     } else {
         if (!is_piece(v, left->token) || !is_piece(v, right->token))
             return MOTE_OK;
@@ -149,12 +151,12 @@ static void add_character(bpe *b, const char *word, size_t at, utf8_char c)
     }
     bool spelled = true;
     for (uint32_t i = 0; i < c.length; i++)
-        spelled = spelled && v->bytes[(unsigned char)word[at + i]] >= 0;
+        spelled = spelled && v->facts.bytes[(unsigned char)word[at + i]] >= 0;
     if (spelled) {
         for (uint32_t i = 0; i < c.length; i++)
-            add_symbol(b, at + i, v->bytes[(unsigned char)word[at + i]]);
-    } else if (v->unknown >= 0 && (b->last == NOWHERE || b->symbols[b->last].token != v->unknown)) {
-        add_symbol(b, at, v->unknown);
+            add_symbol(b, at + i, v->facts.bytes[(unsigned char)word[at + i]]);
+    } else if (v->facts.unknown >= 0 && (b->last == NOWHERE || b->symbols[b->last].token != v->facts.unknown)) {
+        add_symbol(b, at, v->facts.unknown);
     }
 }
 
@@ -173,7 +175,7 @@ static void add_symbols(bpe *b, const char *word, size_t length)
         return;
     }
     for (size_t at = 0; at < length; at++) {
-        mote_token token = v->bytes[(unsigned char)word[at]];
+        mote_token token = v->facts.bytes[(unsigned char)word[at]];
         if (token >= 0)
             add_symbol(b, at, token);
     }

@@ -74,11 +74,11 @@ static size_t copy_piece(gguf_string text, char *to)
     return count;
 }
 
-/* "<0xZZ>", checked when the vocabulary was opened. */
+/* "<0xZZ>", checked when the image was built. */
 static char byte_of(const vocabulary *v, mote_token token)
 {
     for (int byte = 0; byte < 256; byte++)
-        if (v->bytes[byte] == token)
+        if (v->facts.bytes[byte] == token)
             return (char)byte;
     return '?';
 }
@@ -118,7 +118,7 @@ const char *detokenizer_push(detokenizer *d, mote_token token, size_t *length)
     size_t count = d->held + token_bytes(d, token, d->bytes + d->held);
     size_t at = 0, written = 0;
     if (d->at_start && count > 0) {
-        if (d->v->space_prefix && d->bytes[0] == ' ')
+        if (d->v->facts.space_prefix && d->bytes[0] == ' ')
             at = 1;
         d->at_start = false;
     }

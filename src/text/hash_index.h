@@ -5,9 +5,10 @@
  *            └──────────────┴───┴──────────────┴───┴───┘
  *
  * Open addressing with linear probing, at most two thirds full. The things themselves stay where they are; the tag spares
- * nearly every look at one that is not the right one. The table is filled once and then read only, and no look-up visits
- * more than a fixed number of slots: what a text holds cannot slow it down, and a file crafted to make its own things
- * collide fails hash_index_add. */
+ * nearly every look at one that is not the right one. The slots lie in memory of somebody else's, which may be a mapped
+ * file: whatever they hold, the numbers that come out are below the count, and no look-up visits more than a fixed number
+ * of slots. So what a text holds cannot slow it down, and a file crafted to make its own things collide fails
+ * hash_index_put. */
 #ifndef MOTE_TEXT_HASH_INDEX_H
 #define MOTE_TEXT_HASH_INDEX_H
 
@@ -23,17 +24,19 @@ enum {
 };
 
 typedef struct hash_index {
-    uint32_t *slots;
-    size_t mask; /* their number − 1, a power of two − 1 */
+    const unsigned char *slots; /* uint32_t, at any alignment */
+    size_t mask;                /* their number − 1, a power of two − 1 */
+    uint32_t count;             /* of things */
 } hash_index;
 
-/* Room for `count` <= HASH_INDEX_MOST things. False: no memory. */
-bool hash_index_open(hash_index *index, size_t count);
-void hash_index_close(hash_index *index);
-size_t hash_index_bytes(size_t count); /* what hash_index_open allocates */
+/* How many slots `count` <= HASH_INDEX_MOST things have. */
+size_t hash_index_slots(size_t count);
 
-/* False: too many things have nearly the same hash. */
-bool hash_index_add(hash_index *index, uint64_t hash, uint32_t number);
+/* The index over hash_index_slots(count) slots. Empty ones are zeros. */
+static inline hash_index hash_index_over(const void *slots, size_t count)
+{
+    return (hash_index){slots, hash_index_slots(count) - 1, (uint32_t)count};
+}
 
 /* Walks the numbers whose hash may be `hash`:
  *
@@ -42,7 +45,7 @@ bool hash_index_add(hash_index *index, uint64_t hash, uint32_t number);
 typedef struct hash_probe {
     size_t slot;
     uint32_t tag;
-    uint32_t left; /* slots */
+    uint32_t left; /* slots that may still be looked at */
 } hash_probe;
 
 static inline hash_probe hash_index_begin(const hash_index *index, uint64_t hash)
@@ -52,18 +55,32 @@ static inline hash_probe hash_index_begin(const hash_index *index, uint64_t hash
 
 static inline bool hash_index_next(const hash_index *index, hash_probe *probe, uint32_t *number)
 {
-    while (probe->left-- > 0) {
-        uint32_t entry = index->slots[probe->slot];
+    while (probe->left > 0) {
+        uint32_t entry = look_u32(index->slots + probe->slot * sizeof entry);
         if (entry == 0)
-            break;
+            return false;
+        probe->left--;
         probe->slot = (probe->slot + 1) & index->mask;
-        if ((entry & 0xff000000u) == probe->tag) {
-            *number = (entry & 0x00ffffffu) - 1;
+        *number = (entry & 0x00ffffffu) - 1;
+        if ((entry & 0xff000000u) == probe->tag && *number < index->count)
             return true;
-        }
     }
-    probe->left = 0;
     return false;
+}
+
+/* Puts a number where a walk has ended: into the first empty slot. False: too many things have nearly the same hash. */
+static inline bool hash_index_put(uint32_t *slots, const hash_probe *probe, uint32_t number)
+{
+    if (probe->left == 0)
+        return false;
+    slots[probe->slot] = probe->tag | (number + 1);
+    return true;
+}
+
+/* Has the first slot of a look-up fetched, for one that comes a little later. */
+static inline void hash_index_expect(const hash_index *index, uint64_t hash)
+{
+    __builtin_prefetch(index->slots + ((size_t)hash & index->mask) * sizeof(uint32_t));
 }
 
 /* Spreads every bit over all of the word: the finalizer of Steele, Lea and Flood's SplitMix64 (OOPSLA 2014). */
@@ -74,15 +91,18 @@ static inline uint64_t hash_mix(uint64_t value)
     return value ^ (value >> 31);
 }
 
+/* Whole words, of which the last may lie over the one before: the length, which goes in first, says how. */
 static inline uint64_t hash_bytes(const char *at, size_t length)
 {
-    uint64_t hash = length * 0x9e3779b97f4a7c15u;
-    for (; length >= 8; at += 8, length -= 8)
+    uint64_t hash = length * 0x9e3779b97f4a7c15u, last = 0;
+    for (; length > 8; at += 8, length -= 8)
         hash = hash_mix(hash ^ load_u64(at));
-    uint64_t tail = 0;
-    for (size_t i = 0; i < length; i++)
-        tail = tail << 8 | (unsigned char)at[i];
-    return hash_mix(hash ^ tail);
+    if (length >= 4)
+        last = (uint64_t)load_u32(at) << 32 | load_u32(at + length - 4);
+    else if (length > 0)
+        last = (uint32_t)(unsigned char)at[0] << 16 | (uint32_t)(unsigned char)at[length / 2] << 8 |
+               (unsigned char)at[length - 1];
+    return hash_mix(hash ^ last);
 }
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/ids.h"
 #include "text/added_tokens.h"
 #include "text/bpe.h"
+#include "text/tokenizer_image.h"
 #include "text/unicode.h"
 
 #include <stdio.h>
@@ -14,35 +15,28 @@ enum { LONGEST_TEXT = 1 << 30 };
 
 struct tokenizer {
     vocabulary v;
-    added_tokens added;
+    const void *image; /* what `v` is a view of */
+    size_t image_size;
+    void *owned; /* the same if it was built here, else NULL */
     char description[80];
 };
 
 /* -------------------------------------------------------------------------------------------------------------- open */
 
-bool tokenizer_present(const gguf *file)
+static mote_status open_image(tokenizer **out, const void *image, size_t size, void *owned, const char *name,
+                              mote_error *error)
 {
-    gguf_string model;
-    if (gguf_find(file, "tokenizer.ggml.model") == NULL)
-        return false;
-    if (gguf_get_string(file, "tokenizer.ggml.model", &model, NULL) != MOTE_OK)
-        return true; /* so that opening it says what is wrong */
-    return !gguf_string_is(model, "no_vocab") && !gguf_string_is(model, "none");
-}
-
-mote_status tokenizer_open(tokenizer **out, const gguf *file, mote_error *error)
-{
-    *out = NULL;
     tokenizer *it = calloc(1, sizeof *it);
     if (it == NULL)
         return fail_memory(error, sizeof *it, "a tokenizer");
-    mote_status status = vocabulary_open(&it->v, file, error);
-    if (status == MOTE_OK)
-        status = added_tokens_open(&it->added, &it->v, gguf_name(file), error);
+    mote_status status = tokenizer_image_view(&it->v, image, size, name, error);
     if (status != MOTE_OK) {
-        tokenizer_close(it);
+        free(it);
         return status;
     }
+    it->image = image;
+    it->image_size = size;
+    it->owned = owned;
     if (it->v.words != NULL)
         snprintf(it->description, sizeof it->description, "byte-level BPE, %s pre-tokenizer", it->v.words->name);
     else
@@ -51,13 +45,38 @@ mote_status tokenizer_open(tokenizer **out, const gguf *file, mote_error *error)
     return MOTE_OK;
 }
 
+mote_status tokenizer_open_image(tokenizer **out, const void *image, size_t size, const char *name, mote_error *error)
+{
+    *out = NULL;
+    return open_image(out, image, size, NULL, name, error);
+}
+
+mote_status tokenizer_open(tokenizer **out, const gguf *file, mote_error *error)
+{
+    *out = NULL;
+    const gguf_tensor *ready = gguf_find_tensor(file, GGUF_TOKENIZER_TENSOR);
+    if (ready != NULL && !gguf_is_weight(ready))
+        return tokenizer_open_image(out, ready->data, ready->bytes, gguf_name(file), error);
+    void *image;
+    size_t size;
+    mote_status status = tokenizer_image_build(&image, &size, file, error);
+    if (status == MOTE_OK && (status = open_image(out, image, size, image, gguf_name(file), error)))
+        free(image);
+    return status;
+}
+
 void tokenizer_close(tokenizer *t)
 {
     if (t == NULL)
         return;
-    added_tokens_close(&t->added);
-    vocabulary_close(&t->v);
+    free(t->owned);
     free(t);
+}
+
+const void *tokenizer_image(const tokenizer *t, size_t *size)
+{
+    *size = t->image_size;
+    return t->image;
 }
 
 const vocabulary *tokenizer_vocabulary(const tokenizer *t)
@@ -77,8 +96,8 @@ const char *tokenizer_describe(const tokenizer *t)
 
 bool tokenizer_is_end(const tokenizer *t, mote_token token)
 {
-    for (size_t i = 0; i < t->v.end_count; i++)
-        if (t->v.ends[i] == token)
+    for (size_t i = 0; i < t->v.facts.end_count; i++)
+        if (t->v.facts.ends[i] == token)
             return true;
     return false;
 }
@@ -159,12 +178,12 @@ static bool ends_in_mark(const char *text, size_t length)
  * BPE cannot join the two, and short words are quicker than a long one. */
 static mote_status encode_sentencepiece(encoding *e, const char *text, size_t length)
 {
-    mote_status status = e->v->space_prefix ? add_to_word(e, SPACE_MARK, SPACE_MARK_LENGTH) : MOTE_OK;
+    mote_status status = e->v->facts.space_prefix ? add_to_word(e, SPACE_MARK, SPACE_MARK_LENGTH) : MOTE_OK;
     bool after_space = true;
     for (size_t at = 0, end; at < length && status == MOTE_OK; at = end) {
         if (text[at] == ' ') {
             end = at + 1;
-            if (!after_space && !e->v->joins_space[(unsigned char)text[at - 1]])
+            if (!after_space && !e->v->facts.joins_space[(unsigned char)text[at - 1]])
                 status = finish_word(e);
             if (status == MOTE_OK)
                 status = add_to_word(e, SPACE_MARK, SPACE_MARK_LENGTH);
@@ -189,15 +208,14 @@ static mote_status encode_piece(encoding *e, const char *text, size_t length)
 /* ------------------------------------------------------------------------------------------------------------- texts */
 
 /* `text` is the spans' texts, one behind the other. */
-static mote_status encode_joined(encoding *e, const added_tokens *added, const char *text, size_t length,
-                                 const text_span *spans, size_t count)
+static mote_status encode_joined(encoding *e, const char *text, size_t length, const text_span *spans, size_t count)
 {
     mote_status status = MOTE_OK;
     size_t piece = 0, at = 0, end = 0;
     for (size_t i = 0; i < count; i++) {
         end += spans[i].length;
         while (at < end && status == MOTE_OK) {
-            added_match found = added_tokens_find(added, e->v, text, length, at, end, spans[i].trusted ? end : 0);
+            added_match found = added_tokens_find(e->v, text, length, at, end, spans[i].trusted ? end : 0);
             at = found.at + found.length; /* the end of the span if nothing was found */
             if (found.token < 0)
                 break;
@@ -238,11 +256,11 @@ mote_status tokenizer_encode_spans(const tokenizer *t, const text_span *spans, s
     char *joined;
     size_t length, before = ids->count;
     mote_status status = join_spans(spans, count, &joined, &length, error);
-    if (status == MOTE_OK && (flags & MOTE_TOKENIZE_BOS) && v->begin >= 0)
-        status = ids_append(ids, v->begin, error);
+    if (status == MOTE_OK && (flags & MOTE_TOKENIZE_BOS) && v->facts.begin >= 0)
+        status = ids_append(ids, v->facts.begin, error);
     if (status == MOTE_OK && length > 0) {
         encoding e = {.v = v, .bpe = {.v = v}, .ids = ids, .error = error};
-        status = encode_joined(&e, &t->added, joined != NULL ? joined : spans[0].text, length, spans, count);
+        status = encode_joined(&e, joined != NULL ? joined : spans[0].text, length, spans, count);
         bpe_close(&e.bpe);
         free(e.word);
     }

@@ -24,13 +24,18 @@
 
 typedef struct tokenizer tokenizer;
 
-/* Does the file carry a vocabulary? False without tokenizer.ggml.model, or if that is "no_vocab" or "none". */
-bool tokenizer_present(const gguf *file);
-
-/* Reads and checks the vocabulary. Token texts stay in the file's mapping: `file` must outlive the tokenizer.
- * Errors: UNSUPPORTED (no vocabulary, or of an unknown kind), FORMAT, MEMORY. */
+/* Opens the tokenizer of a model file: from the image in its tensor GGUF_TOKENIZER_TENSOR if it has one, else from the
+ * metadata's strings, of which an image is built. `file` must outlive the tokenizer.
+ * Errors: UNSUPPORTED (no vocabulary, or of an unknown kind), FORMAT, LIMIT, MEMORY. */
 mote_status tokenizer_open(tokenizer **out, const gguf *file, mote_error *error);
+
+/* Uses an image where it lies, at any alignment: it must outlive the tokenizer, and may be anybody's and change meanwhile
+ * (see text/tokenizer_image.h). `name` stands for the file in sentences. Errors: UNSUPPORTED, FORMAT, MEMORY. */
+mote_status tokenizer_open_image(tokenizer **out, const void *image, size_t size, const char *name, mote_error *error);
 void tokenizer_close(tokenizer *t);
+
+/* The image that the tokenizer works on, to be kept in a file: it belongs to the tokenizer. */
+const void *tokenizer_image(const tokenizer *t, size_t *size);
 
 /* What the tokenizer knows about its tokens. */
 const vocabulary *tokenizer_vocabulary(const tokenizer *t);
