@@ -101,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *text = detokenizer_finish(d, &length);
     keep(streamed, &streamed_count, text, length);
 
-    size_t at = v->space_prefix && byte_count > 0 && bytes[0] == ' ' ? 1 : 0;
+    size_t at = v->facts.space_prefix && byte_count > 0 && bytes[0] == ' ' ? 1 : 0;
     while (at < byte_count) {
         utf8_char c = utf8_decode(bytes + at, byte_count - at);
         bool valid = c.code < UTF8_INVALID;

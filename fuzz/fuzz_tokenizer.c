@@ -77,7 +77,7 @@ static size_t mark_spaces(const char *text, size_t length, char *to)
 static void check_spelling(const vocabulary *v, const char *text, size_t length, const mote_ids *ids)
 {
     static char spelled[64 * MOST_TEXT], marked[3 * MOST_TEXT];
-    if (v->space_prefix || (v->words != NULL && v->words->nfc && !unicode_is_surely_nfc(text, length)))
+    if (v->facts.space_prefix || (v->words != NULL && v->words->nfc && !unicode_is_surely_nfc(text, length)))
         return;
     size_t count = 0;
     for (size_t i = 0; i < ids->count; i++)

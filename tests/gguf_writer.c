@@ -220,7 +220,9 @@ size_t gguf_add_tensor(gguf_writer *w, const char *name, uint32_t type, uint32_t
     pad_data(w);
     gguf_put_u64(w, w->data.size);
     const quant_format *format = quant_find(type);
-    size_t bytes = format == NULL ? UNKNOWN_BYTES : elements / format->block * format->bytes;
+    size_t bytes = format != NULL           ? elements / format->block * format->bytes
+                   : type == GGUF_TENSOR_I8 ? elements
+                                            : UNKNOWN_BYTES;
     for (size_t i = 0; data == NULL && i < bytes; i++)
         append(&w->data, &(unsigned char){(unsigned char)(i * 7 + start)}, 1);
     if (data != NULL)

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "gguf_writer.h"
+#include "text/tokenizer.h"
 #include "quant/blocks.h"
 #include "tiny_model.h"
 
@@ -345,12 +346,33 @@ static void add_vocabulary(builder *b)
     free(types);
 }
 
+/* The image that the plain model's tokenizer makes. */
+static void add_image(builder *b)
+{
+    tiny_model plain = *b->spec;
+    plain.packed = false;
+    size_t size, image_size;
+    void *data = tiny_model_build(&plain, &size);
+    gguf *file = NULL;
+    tokenizer *t = NULL;
+    mote_error error = {0};
+    if (gguf_open_memory(&file, data, size, NULL, &error) != MOTE_OK || tokenizer_open(&t, file, &error) != MOTE_OK)
+        fail_msg("%s", error.text);
+    const void *image = tokenizer_image(t, &image_size);
+    gguf_add_tensor(&b->writer, GGUF_TOKENIZER_TENSOR, GGUF_TENSOR_I8, 1, &image_size, image);
+    tokenizer_close(t);
+    gguf_close(file);
+    free(data);
+}
+
 void *tiny_model_build(const tiny_model *spec, size_t *size)
 {
     builder b = {.spec = spec, .state = spec->seed};
     gguf_begin(&b.writer, 3);
     add_metadata(&b);
-    if (spec->text)
+    if (spec->text && spec->packed)
+        add_image(&b);
+    else if (spec->text)
         add_vocabulary(&b);
     else
         gguf_add_text(&b.writer, "tokenizer.ggml.model", "no_vocab");

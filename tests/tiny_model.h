@@ -22,7 +22,8 @@ typedef struct tiny_model {
     uint32_t context;
     uint32_t window; /* of gemma3 and phi3; 0: none in phi3 */
     bool untied;
-    bool text; /* a byte-level vocabulary: ids 0 … 255 are bytes, and see below */
+    bool text;   /* a byte-level vocabulary: ids 0 … 255 are bytes, and see below */
+    bool packed; /* with `text`: the tokenizer as an image, not as strings */
     uint64_t seed;
     const quant_type *formats; /* the matrices take them in turn, the embedding first; NULL: all F32 */
     size_t format_count;

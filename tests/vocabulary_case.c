@@ -112,7 +112,8 @@ void vocabulary_spec_free(vocabulary_spec *spec)
     free(spec->merges);
 }
 
-static void write_file(gguf_writer *w, const vocabulary_spec *spec)
+/* With an image (NULL: without) in place of the strings, as a packed file has it. */
+static void write_file(gguf_writer *w, const vocabulary_spec *spec, const void *image, size_t size)
 {
     gguf_begin(w, 3);
     gguf_add_text(w, "general.architecture", "llama");
@@ -120,13 +121,13 @@ static void write_file(gguf_writer *w, const vocabulary_spec *spec)
         gguf_add_text(w, "tokenizer.ggml.model", spec->model);
     if (spec->pre != NULL)
         gguf_add_text(w, "tokenizer.ggml.pre", spec->pre);
-    if (spec->texts != NULL)
+    if (spec->texts != NULL && image == NULL)
         gguf_add_texts(w, "tokenizer.ggml.tokens", spec->count, spec->texts);
-    if (spec->kind_count > 0)
+    if (spec->kind_count > 0 && image == NULL)
         gguf_add_numbers(w, "tokenizer.ggml.token_type", GGUF_I32, spec->kind_count, spec->kinds);
-    if (spec->score_count > 0)
+    if (spec->score_count > 0 && image == NULL)
         gguf_add_numbers(w, "tokenizer.ggml.scores", GGUF_F32, spec->score_count, spec->scores);
-    if (spec->merge_count > 0)
+    if (spec->merge_count > 0 && image == NULL)
         gguf_add_texts(w, "tokenizer.ggml.merges", spec->merge_count, spec->merges);
     if (spec->begin >= 0)
         gguf_add_u32(w, "tokenizer.ggml.bos_token_id", (uint32_t)spec->begin);
@@ -140,17 +141,41 @@ static void write_file(gguf_writer *w, const vocabulary_spec *spec)
         gguf_add_bool(w, "tokenizer.ggml.add_space_prefix", *spec->space_prefix);
     if (spec->chat_template != NULL)
         gguf_add_text(w, "tokenizer.chat_template", spec->chat_template);
+    if (image != NULL)
+        gguf_add_tensor(w, GGUF_TOKENIZER_TENSOR, GGUF_TENSOR_I8, 1, &size, image);
     gguf_finish(w);
+}
+
+static void open_memory(vocabulary_case *it, mote_error *error)
+{
+    if (gguf_open_memory(&it->file, it->writer.at, it->writer.size, "tiny.gguf", error) != MOTE_OK) {
+        fprintf(stderr, "vocabulary_case: %s\n", error->text);
+        exit(1);
+    }
+}
+
+mote_status vocabulary_case_open_plain(vocabulary_case *out, const vocabulary_spec *spec, mote_error *error)
+{
+    *out = (vocabulary_case){0};
+    write_file(&out->writer, spec, NULL, 0);
+    open_memory(out, error);
+    return tokenizer_open(&out->tokenizer, out->file, error);
 }
 
 mote_status vocabulary_case_open(vocabulary_case *out, const vocabulary_spec *spec, mote_error *error)
 {
-    *out = (vocabulary_case){0};
-    write_file(&out->writer, spec);
-    if (gguf_open_memory(&out->file, out->writer.at, out->writer.size, "tiny.gguf", error) != MOTE_OK) {
-        fprintf(stderr, "vocabulary_case: %s\n", error->text);
-        exit(1);
+    vocabulary_case plain;
+    mote_status status = vocabulary_case_open_plain(&plain, spec, error);
+    if (status != MOTE_OK) {
+        *out = plain;
+        return status;
     }
+    size_t size;
+    const void *image = tokenizer_image(plain.tokenizer, &size);
+    *out = (vocabulary_case){0};
+    write_file(&out->writer, spec, image, size);
+    vocabulary_case_close(&plain);
+    open_memory(out, error);
     return tokenizer_open(&out->tokenizer, out->file, error);
 }
 

@@ -32,8 +32,10 @@ vocabulary_spec spec_byte_level(const char *pre);
 vocabulary_spec spec_sentencepiece(bool space_prefix);
 void vocabulary_spec_free(vocabulary_spec *spec);
 
-/* Writes the file in memory and opens it; the tokenizer's error is the caller's to judge. */
+/* Writes the file in memory and opens it; the tokenizer's error is the caller's to judge. What is opened in the end is a
+ * packed file, with the image of the plain one's tokenizer; the other call stays with the plain one. */
 mote_status vocabulary_case_open(vocabulary_case *out, const vocabulary_spec *spec, mote_error *error);
+mote_status vocabulary_case_open_plain(vocabulary_case *out, const vocabulary_spec *spec, mote_error *error);
 void vocabulary_case_close(vocabulary_case *it);
 
 #endif

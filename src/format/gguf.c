@@ -341,7 +341,7 @@ const char *gguf_tensor_type_name(const gguf_tensor *tensor)
 
 bool gguf_is_weight(const gguf_tensor *tensor)
 {
-    return tensor->type != GGUF_BYTES || strcmp(tensor->name, GGUF_TOKENIZER_TENSOR) != 0;
+    return tensor->type != GGUF_TENSOR_I8 || strcmp(tensor->name, GGUF_TOKENIZER_TENSOR) != 0;
 }
 
 mote_status gguf_require_formats(const gguf *file, mote_error *error)

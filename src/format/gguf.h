@@ -172,8 +172,9 @@ const gguf_tensor *gguf_find_tensor(const gguf *file, const char *name); /* NULL
 const char *gguf_tensor_type_name(const gguf_tensor *tensor);            /* "Q4_K"; "?" for a number without a name */
 mote_status gguf_require_formats(const gguf *file, mote_error *error);   /* UNSUPPORTED: names tensor and type */
 
-/* The tensor of this name and type I8 holds a tokenizer's image (text/tokenizer_image.h); all others hold weights. */
+/* The tensor of this name and type number, I8, holds a tokenizer's image (text/tokenizer_image.h); all others are weights. */
 #define GGUF_TOKENIZER_TENSOR "mote.tokenizer"
+enum { GGUF_TENSOR_I8 = 24 };
 bool gguf_is_weight(const gguf_tensor *tensor);
 
 /* ------------------------------------------------------------------------------------------------------ mapped bytes */

@@ -306,7 +306,7 @@ static bool take_type(cursor *c, gguf_tensor *tensor)
     if (!take_u32(c, &tensor->type))
         return false;
     tensor->format = quant_find(tensor->type);
-    if (tensor->type == GGUF_BYTES)
+    if (tensor->type == GGUF_TENSOR_I8)
         tensor->bytes = tensor->elements;
     if (tensor->format == NULL)
         return true; /* what the file is about can still be told; gguf_require_formats says no */

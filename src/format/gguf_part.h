@@ -6,8 +6,6 @@
 #include "base/mapped_file.h"
 #include "format/gguf.h"
 
-enum { GGUF_BYTES = 24 /* the type number of I8, which is no format of weights */ };
-
 /* Copied names, packed into blocks: a name costs its length and a NUL. */
 typedef struct name_block name_block;
 

@@ -99,9 +99,8 @@ static mote_status find_arrays(builder *b)
     }
     status = gguf_need_array(b->file, "tokenizer.ggml.merges", GGUF_STRINGS, &b->merges, b->error);
     if (status == MOTE_OK && b->merges->count > HASH_INDEX_MOST)
-        return fail(b->error, MOTE_E_LIMIT,
-                    "%s: tokenizer.ggml.merges has %zu merges, and mote reads up to %d; " AGAIN, gguf_name(b->file),
-                    b->merges->count, HASH_INDEX_MOST);
+        return fail(b->error, MOTE_E_LIMIT, "%s: tokenizer.ggml.merges has %zu merges, and mote reads up to %d; " AGAIN,
+                    gguf_name(b->file), b->merges->count, HASH_INDEX_MOST);
     return status;
 }
 
@@ -383,6 +382,12 @@ static mote_status read_byte_token(builder *b, mote_token token)
     return MOTE_OK;
 }
 
+/* Bytes of a text from `at` on. */
+static size_t left_of(gguf_string text, const char *at)
+{
+    return text.length - (size_t)(at - text.at);
+}
+
 /* Notes what the token's text means for spaces: it is a run of them, or has one behind something else. */
 static void note_spaces(vocabulary *v, mote_token token)
 {
@@ -396,17 +401,17 @@ static void note_spaces(vocabulary *v, mote_token token)
             return;
         }
     }
-    bool after_mark = true;
-    for (size_t i = 0; i < text.length;) {
-        if (text.length - i >= SPACE_MARK_LENGTH && memcmp(text.at + i, SPACE_MARK, SPACE_MARK_LENGTH) == 0) {
-            if (!after_mark)
-                v->facts.joins_space[(unsigned char)text.at[i - 1]] = 1;
-            after_mark = true;
-            i += SPACE_MARK_LENGTH;
-        } else {
-            after_mark = false;
-            i++;
+    size_t behind = 0; /* the last mark */
+    for (const char *mark = text.at; (mark = memchr(mark, SPACE_MARK[0], left_of(text, mark))) != NULL;) {
+        size_t at = (size_t)(mark - text.at);
+        if (text.length - at < SPACE_MARK_LENGTH || memcmp(mark, SPACE_MARK, SPACE_MARK_LENGTH) != 0) {
+            mark++;
+            continue;
         }
+        if (at > behind)
+            v->facts.joins_space[(unsigned char)mark[-1]] = 1;
+        mark += SPACE_MARK_LENGTH;
+        behind = at + SPACE_MARK_LENGTH;
     }
 }
 

@@ -549,14 +549,14 @@ static void open_file(machine *m, const char *path)
         fail_msg("%s", error.text);
 }
 
-/* Ids made from a vocabulary that is no longer there are not handed out. */
+/* Ids made from an image that is no longer there are not handed out. */
 static void vocabulary_is_truncated(void)
 {
     static const char TEXT[] = "<|endoftext|>";
     char path[64];
     tiny_model spec = LLAMA;
     spec.vocabulary = TINY_END + 1;
-    spec.text = true;
+    spec.text = spec.packed = true;
     write_model(&spec, path);
     mote_model *model;
     mote_ids ids = {0};

@@ -48,18 +48,11 @@ static const char *check_line(const char *line, const mote_ids *ids, const char 
     return line + 1;
 }
 
-static void check_corpus(const char *name)
+static void check_corpus(const tokenizer *t, const char *name)
 {
-    char path[1024], ids_name[32];
+    char ids_name[32];
     size_t size, ids_size;
-    gguf *file;
-    tokenizer *t;
     mote_error error;
-    snprintf(path, sizeof path, "%s/tokenizers/vocabulary-%s.gguf", MOTE_TEST_DATA, name);
-    assert_int_equal(gguf_open(&file, path, &error), MOTE_OK);
-    if (tokenizer_open(&t, file, &error) != MOTE_OK)
-        fail_msg("%s", error.text);
-
     snprintf(ids_name, sizeof ids_name, "%s.ids", name);
     char *corpus = read_file("", "corpus.txt", &size), *expected = read_file("vocabulary-", ids_name, &ids_size);
     const char *line = expected;
@@ -80,8 +73,33 @@ static void check_corpus(const char *name)
     assert_true(texts > 150);
     free(corpus);
     free(expected);
-    tokenizer_close(t);
+}
+
+/* With the tables built from the file's strings, and with their image at another, odd address. */
+static void check_vocabulary(const char *name)
+{
+    char path[1024];
+    gguf *file;
+    tokenizer *built, *mapped;
+    mote_error error;
+    snprintf(path, sizeof path, "%s/tokenizers/vocabulary-%s.gguf", MOTE_TEST_DATA, name);
+    assert_int_equal(gguf_open(&file, path, &error), MOTE_OK);
+    if (tokenizer_open(&built, file, &error) != MOTE_OK)
+        fail_msg("%s", error.text);
+    check_corpus(built, name);
+
+    size_t size;
+    const void *image = tokenizer_image(built, &size);
+    char *copy = malloc(size + 1);
+    assert_non_null(copy);
+    memcpy(copy + 1, image, size);
+    tokenizer_close(built);
     gguf_close(file);
+    if (tokenizer_open_image(&mapped, copy + 1, size, name, &error) != MOTE_OK)
+        fail_msg("%s", error.text);
+    check_corpus(mapped, name);
+    tokenizer_close(mapped);
+    free(copy);
 }
 
 static void corpus_id_for_id(void **state)
@@ -89,7 +107,7 @@ static void corpus_id_for_id(void **state)
     (void)state;
     static const char *const names[] = {"gpt-2", "smollm", "qwen2", "llama-bpe", "gpt-4o", "default", "gemma", "llama"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        check_corpus(names[i]);
+        check_vocabulary(names[i]);
 }
 
 /* ------------------------------------------------------------------------------------------------- small vocabularies */

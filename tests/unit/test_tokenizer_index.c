@@ -2,13 +2,32 @@
 #include "assert_says.h"
 #include "text/hash_index.h"
 
-#include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
-static bool finds(const hash_index *index, uint64_t hash, uint32_t wanted)
+typedef struct filled {
+    uint32_t *slots;
+    hash_index index;
+} filled;
+
+static filled fill_begin(size_t count)
 {
-    hash_probe probe = hash_index_begin(index, hash);
-    for (uint32_t number; hash_index_next(index, &probe, &number);)
+    uint32_t *slots = calloc(hash_index_slots(count), sizeof *slots);
+    assert_non_null(slots);
+    return (filled){slots, hash_index_over(slots, count)};
+}
+
+static bool add(const filled *it, uint64_t hash, uint32_t number)
+{
+    hash_probe probe = hash_index_begin(&it->index, hash);
+    for (uint32_t other; hash_index_next(&it->index, &probe, &other);)
+        ;
+    return hash_index_put(it->slots, &probe, number);
+}
+
+static bool finds(const filled *it, uint64_t hash, uint32_t wanted)
+{
+    hash_probe probe = hash_index_begin(&it->index, hash);
+    for (uint32_t number; hash_index_next(&it->index, &probe, &number);)
         if (number == wanted)
             return true;
     return false;
@@ -18,45 +37,61 @@ static void everything_is_found(void **state)
 {
     (void)state;
     enum { COUNT = 100000 };
-    hash_index index;
-    assert_true(hash_index_open(&index, COUNT));
-    assert_true(hash_index_bytes(COUNT) >= 4 * COUNT && hash_index_bytes(COUNT) <= 16 * COUNT);
+    assert_true(hash_index_slots(COUNT) >= COUNT && hash_index_slots(COUNT) <= 4 * COUNT);
+    filled it = fill_begin(COUNT);
     for (uint32_t i = 0; i < COUNT; i++)
-        assert_true(hash_index_add(&index, hash_mix(i), i));
+        assert_true(add(&it, hash_mix(i), i));
     size_t others = 0;
     for (uint32_t i = 0; i < COUNT; i++) {
-        assert_true(finds(&index, hash_mix(i), i));
-        hash_probe probe = hash_index_begin(&index, hash_mix(i + COUNT)); /* one that is not there */
-        for (uint32_t number; hash_index_next(&index, &probe, &number);)
+        assert_true(finds(&it, hash_mix(i), i));
+        hash_probe probe = hash_index_begin(&it.index, hash_mix(i + COUNT)); /* one that is not there */
+        for (uint32_t number; hash_index_next(&it.index, &probe, &number);)
             others++;
     }
     assert_true(others < COUNT / 20); /* the tag spares nearly every look */
-    hash_index_close(&index);
+    free(it.slots);
 }
 
 static void the_smallest(void **state)
 {
     (void)state;
-    hash_index index;
-    assert_true(hash_index_open(&index, 0));
-    assert_false(finds(&index, 0, 0));
-    assert_true(hash_index_add(&index, UINT64_MAX, 0)); /* in the last slot, and on from the first */
-    assert_true(hash_index_add(&index, UINT64_MAX, HASH_INDEX_MOST - 1));
-    assert_true(finds(&index, UINT64_MAX, 0));
-    assert_true(finds(&index, UINT64_MAX, HASH_INDEX_MOST - 1));
-    hash_index_close(&index);
+    filled none = fill_begin(0), two = fill_begin(2);
+    assert_false(finds(&none, 0, 0));
+    assert_true(add(&two, UINT64_MAX, 0)); /* in the last slot, and on from the first */
+    assert_true(add(&two, UINT64_MAX, 1));
+    assert_true(finds(&two, UINT64_MAX, 0));
+    assert_true(finds(&two, UINT64_MAX, 1));
+    free(none.slots);
+    free(two.slots);
 }
 
 static void crafted_collisions_are_refused(void **state)
 {
     (void)state;
-    hash_index index;
-    assert_true(hash_index_open(&index, 2000));
+    filled it = fill_begin(2001);
     for (uint32_t i = 0; i < HASH_INDEX_LONGEST_PROBE; i++)
-        assert_true(hash_index_add(&index, (uint64_t)i << 56 | 5, i));
-    assert_false(hash_index_add(&index, 5, 2000));
-    assert_true(hash_index_add(&index, 4, 2000)); /* elsewhere there is room */
-    hash_index_close(&index);
+        assert_true(add(&it, (uint64_t)i << 56 | 5, i));
+    assert_false(add(&it, 5, 2000));
+    assert_true(add(&it, 4, 2000)); /* elsewhere there is room */
+    free(it.slots);
+}
+
+/* Slots that anybody may have written: no number past the count, and an end. */
+static void any_slots_will_do(void **state)
+{
+    (void)state;
+    filled it = fill_begin(1000);
+    for (uint32_t pattern = 0; pattern < 1000; pattern++) {
+        for (size_t i = 0; i <= it.index.mask; i++)
+            it.slots[i] = pattern == 0 ? UINT32_MAX : (uint32_t)hash_mix(pattern << 16 | i) | 1;
+        hash_probe probe = hash_index_begin(&it.index, (uint64_t)0xff << 56 | pattern);
+        size_t steps = 0;
+        for (uint32_t number; hash_index_next(&it.index, &probe, &number); steps++)
+            assert_true(number < 1000);
+        assert_true(steps <= HASH_INDEX_LONGEST_PROBE);
+        assert_int_equal(probe.left, 0);
+    }
+    free(it.slots);
 }
 
 static void texts_of_every_length_differ(void **state)
@@ -79,6 +114,7 @@ int main(void)
         cmocka_unit_test(everything_is_found),
         cmocka_unit_test(the_smallest),
         cmocka_unit_test(crafted_collisions_are_refused),
+        cmocka_unit_test(any_slots_will_do),
         cmocka_unit_test(texts_of_every_length_differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
