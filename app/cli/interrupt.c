@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* ppoll */
 #include "interrupt.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* What a model's file says: description, metadata, the list of weights and their decoded values. */
 #include <stdlib.h>
 
+#include "base/checked.h"
 #include "engine/model_handle.h"
 
 /* About this many values are decoded at a time. */
@@ -66,21 +67,26 @@ mote_status mote_model_weight(const mote_model *m, size_t index, mote_weight_inf
     return MOTE_OK;
 }
 
+/* Row by row, or if rows are short as many at a time as there is room for. */
 static mote_status decode_all(const gguf *file, const gguf_tensor *tensor, float *values, size_t room,
                               bool (*sink)(void *user, const float *values, size_t count), void *user,
                               mote_error *error)
 {
-    const unsigned char *at = tensor->data;
-    for (size_t left = tensor->elements; left > 0;) {
-        size_t count = left < room ? left : room;
-        tensor->format->decode(at, values, count);
+    weight w = {.format = tensor->format,
+                .packed = tensor->packed,
+                .data = tensor->data,
+                .rows = tensor->elements / tensor->shape[0],
+                .columns = tensor->shape[0]};
+    for (size_t row = 0; row < w.rows;) {
+        size_t rows = room / w.columns < w.rows - row ? room / w.columns : w.rows - row;
+        for (size_t i = 0; i < rows; i++)
+            weight_row(&w, row + i, values + i * w.columns);
         mote_status status = gguf_check(file, error);
         if (status != MOTE_OK)
             return status;
-        if (!sink(user, values, count))
+        if (!sink(user, values, rows * w.columns))
             return fail(error, MOTE_E_CANCELLED, "decoding %s was stopped", tensor->name);
-        at += count / tensor->format->block * tensor->format->bytes;
-        left -= count;
+        row += rows;
     }
     return MOTE_OK;
 }
@@ -96,10 +102,10 @@ mote_status mote_model_dequantize(const mote_model *m, const char *name,
     if (tensor->format == NULL)
         return fail(error, MOTE_E_UNSUPPORTED, "%s: tensor %s is of type %s, which mote does not decode",
                     gguf_name(m->file), name, gguf_tensor_type_name(tensor));
-    size_t room = DECODE_VALUES / tensor->format->block * tensor->format->block;
-    float *values = malloc(room * sizeof *values);
+    size_t room = tensor->shape[0] > DECODE_VALUES ? tensor->shape[0] : DECODE_VALUES, bytes;
+    float *values = checked_mul(room, sizeof *values, &bytes) ? malloc(bytes) : NULL;
     if (values == NULL)
-        return fail_memory(error, room * sizeof *values, "decoded values");
+        return fail_memory(error, room, "decoded values");
     mote_status status = decode_all(m->file, tensor, values, room, sink, user, error);
     free(values);
     return status;

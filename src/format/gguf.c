@@ -15,7 +15,7 @@ enum {
 struct gguf {
     gguf_part *parts;
     size_t part_count;
-    const gguf_tensor **tensors; /* of all parts, in file order */
+    gguf_tensor **tensors;       /* of all parts, in file order */
     const gguf_tensor **by_name; /* the same, sorted */
     size_t tensor_count;
 };
@@ -200,6 +200,8 @@ static mote_status complete(gguf *file, bool from_path, mote_error *error)
         return fail(error, MOTE_E_FORMAT,
                     "%s: its parts hold %zu tensors, but split.tensors.count is %u; fetch them again", gguf_name(file),
                     file->tensor_count, whole.tensors);
+    if (status == MOTE_OK)
+        status = gguf_panels_resolve(file, file->tensors, error);
     return status;
 }
 

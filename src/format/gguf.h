@@ -164,6 +164,7 @@ typedef struct gguf_tensor {
     size_t offset;              /* of the data in its part */
     uint32_t part;              /* 0 is the first */
     size_t index;               /* its place in file order, over all parts */
+    bool packed;                /* `data` is panels (quant/panels.h) of a matrix of that type and shape */
 } gguf_tensor;
 
 size_t gguf_tensor_count(const gguf *file);
@@ -176,6 +177,12 @@ mote_status gguf_require_formats(const gguf *file, mote_error *error);   /* UNSU
 #define GGUF_TOKENIZER_TENSOR "mote.tokenizer"
 enum { GGUF_TENSOR_I8 = 24 };
 bool gguf_is_weight(const gguf_tensor *tensor);
+
+/* How a packed file says what its tensors are (gguf_panels.c). */
+#define GGUF_PANELS_VERSION "mote.panels.version"
+#define GGUF_PANELS_TYPES   "mote.panels.types"
+#define GGUF_PANELS_COLUMNS "mote.panels.columns"
+#define GGUF_PANELS_ROWS    "mote.panels.rows"
 
 /* ------------------------------------------------------------------------------------------------------ mapped bytes */
 

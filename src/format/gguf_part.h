@@ -37,4 +37,8 @@ const gguf_entry *gguf_part_find(const gguf_part *part, const char *key);
 mote_status gguf_part_u32(const gguf_part *part, const char *key, uint32_t min, uint32_t max, bool required,
                           uint32_t *out, mote_error *error);
 
+/* Gives the tensors of a packed file, all of them in file order, their true types and shapes. Errors: UNSUPPORTED (another
+ * layout), FORMAT. */
+mote_status gguf_panels_resolve(const gguf *file, gguf_tensor *const *tensors, mote_error *error);
+
 #endif

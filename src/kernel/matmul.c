@@ -1,7 +1,7 @@
 /* Drives matrix products over the thread pool: rows are split among threads, so that each weight is read by one. */
 #include "kernel/matmul.h"
 
-#include "kernel/panels.h"
+#include "quant/panels.h"
 
 /* Rows are handed out by the panel, whatever the kernel; every row_tile divides it. */
 enum { UNIT = PANEL_ROWS };

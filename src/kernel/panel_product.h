@@ -5,7 +5,7 @@
 
 #include "kernel/int8_tokens.h"
 #include "kernel/kernels.h"
-#include "kernel/panels.h"
+#include "quant/panels.h"
 
 /* One panel times one tile of tokens: sums[t][r], TOKEN_TILE × PANEL_ROWS floats of which the tile's tokens are set. `x` is
  * the tile's first block (int8_tokens.h). One function for each number of tokens; all build a token's sums the same way,

@@ -63,13 +63,19 @@ static void bind_matrix(loader *load, weight *out, const char *name, size_t rows
 {
     const gguf_tensor *tensor = find(load, name, rows, columns, false);
     if (tensor != NULL)
-        *out = (weight){.format = tensor->format, .data = tensor->data, .rows = rows, .columns = columns};
+        *out = (weight){
+            .format = tensor->format, .packed = tensor->packed, .data = tensor->data, .rows = rows, .columns = columns};
 }
 
 static void copy_vector(loader *load, float **out, const gguf_tensor *tensor)
 {
     if (tensor == NULL)
         return;
+    if (tensor->packed) {
+        load->status = fail(load->error, MOTE_E_FORMAT, "%s: tensor %s is a vector, yet packed; the file is damaged",
+                            gguf_name(load->m->file), tensor->name);
+        return;
+    }
     *out = arena_take(load->memory, tensor->shape[0], sizeof(float));
     if (*out != NULL)
         tensor->format->decode(tensor->data, *out, tensor->shape[0]);

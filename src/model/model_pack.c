@@ -1,5 +1,5 @@
 /* Packing a model's weights at loading. */
-#include "kernel/panels.h"
+#include "quant/panels.h"
 #include "model/model.h"
 
 enum { LAYER_WEIGHTS = 9, PANELS_PER_RANGE = 4 };

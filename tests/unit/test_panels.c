@@ -12,7 +12,7 @@
 #include "base/bytes.h"
 #include "base/cpu_features.h"
 #include "kernel/matmul.h"
-#include "kernel/panels.h"
+#include "quant/panels.h"
 #include "quant/blocks.h"
 
 static uint64_t random_state = 1;

@@ -1,6 +1,6 @@
 /* Puts the generic kernels into every slot of the tables. */
 #include "kernel/generic/generic_kernels.h"
-#include "kernel/panels.h"
+#include "quant/panels.h"
 
 void kernel_generic_init(kernel_table *table)
 {

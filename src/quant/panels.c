@@ -1,5 +1,5 @@
 /* Rows of a file's blocks into panels, and back. */
-#include "kernel/panels.h"
+#include "quant/panels.h"
 
 #include <string.h>
 

@@ -26,8 +26,8 @@
  *     IQ4_XS          4 bits           s8 group_scale[16];                         header: scale[16]
  *
  * Levels and scales are those of blocks.h, unchanged, so nothing is lost, and a row can be had back from its panel. */
-#ifndef MOTE_KERNEL_PANELS_H
-#define MOTE_KERNEL_PANELS_H
+#ifndef MOTE_QUANT_PANELS_H
+#define MOTE_QUANT_PANELS_H
 
 #include <stdbool.h>
 #include <stddef.h>
