@@ -122,7 +122,7 @@ static mote_status open_weights(mote_model *m, const mote_model_options *options
         return status;
     m->loaded = true;
     m->config = m->weights.config;
-    if ((status = pack_weights(m, options, error)))
+    if (!m->keep_unpacked && (status = pack_weights(m, options, error)))
         return status;
     if (m->tokenizer != NULL && tokenizer_size(m->tokenizer) > m->config.vocabulary)
         return fail(error, MOTE_E_FORMAT, "%s: %zu tokens but embeddings for %u; the file is damaged",
@@ -150,18 +150,17 @@ static mote_status open_parts(mote_model *m, const char *path, const mote_model_
     return gguf_check(m->file, error);
 }
 
-mote_status mote_model_open(mote_model **out, const char *path, const mote_model_options *options, mote_error *error)
+static mote_status open_model(mote_model **out, const char *path, const mote_model_options *options,
+                              bool keep_unpacked, mote_error *error)
 {
     *out = NULL;
-    const mote_model_options defaults = {0};
-    if (options == NULL)
-        options = &defaults;
     if (path != NULL && options->data != NULL)
         return fail(error, MOTE_E_ARGUMENT, "a path and a file in memory are both given; give one");
     mote_model *m = calloc(1, sizeof *m);
     if (m == NULL)
         return fail_memory(error, sizeof *m, "a model");
     atomic_init(&m->references, 1);
+    m->keep_unpacked = keep_unpacked;
     mote_status status = open_parts(m, path, options, error);
     if (status != MOTE_OK) {
         mote_model_close(m);
@@ -169,6 +168,18 @@ mote_status mote_model_open(mote_model **out, const char *path, const mote_model
     }
     *out = m;
     return MOTE_OK;
+}
+
+mote_status mote_model_open(mote_model **out, const char *path, const mote_model_options *options, mote_error *error)
+{
+    const mote_model_options defaults = {0};
+    return open_model(out, path, options != NULL ? options : &defaults, false, error);
+}
+
+mote_status model_handle_open_unpacked(mote_model **out, const char *path, mote_error *error)
+{
+    const mote_model_options defaults = {0};
+    return open_model(out, path, &defaults, true, error);
 }
 
 void model_handle_retain(mote_model *m)

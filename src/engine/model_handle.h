@@ -17,7 +17,8 @@ struct mote_model {
     chat_format chat;
     model_config config; /* zero for a family that mote does not know */
     model weights;
-    bool loaded; /* `weights` is bound: the model can run */
+    bool loaded;        /* `weights` is bound: the model can run */
+    bool keep_unpacked; /* weights stay as they lie in the file */
     char *name;  /* texts of the metadata, NUL-terminated */
     char *description;
     char *license;
@@ -28,5 +29,8 @@ struct mote_model {
 };
 
 void model_handle_retain(mote_model *model);
+
+/* A model whose weights are to be looked at, not computed with. */
+mote_status model_handle_open_unpacked(mote_model **out, const char *path, mote_error *error);
 
 #endif
