@@ -161,9 +161,9 @@ struct human_size human_count(uint64_t count)
 {
     struct human_size size;
     double value = (double)count;
-    if (count >= 1000000000)
+    if (count >= 999500000) /* or it would be "1e+03 million" */
         snprintf(size.text, sizeof size.text, "%.3g billion", value / 1e9);
-    else if (count >= 1000000)
+    else if (count >= 999500)
         snprintf(size.text, sizeof size.text, "%.3g million", value / 1e6);
     else
         snprintf(size.text, sizeof size.text, "%llu", (unsigned long long)count);
