@@ -21,7 +21,7 @@ static mote_status open_model(struct loaded *loaded, const struct settings *sett
     mote_model_options options;
     struct progress progress;
     mote_model_options_init(&options);
-    progress_start(&progress, settings->model);
+    progress_start(&progress, "loading", progress_size(settings->model));
     options.progress = progress_step;
     options.user = &progress;
     mote_status status = mote_model_open(&loaded->model, settings->model, &options, error);

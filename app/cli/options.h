@@ -40,9 +40,14 @@ struct settings {
     const char *file;   /* tokenize */
     const char *ids;    /* debug logits */
     const char *tensor; /* debug dequant */
-    const char *out;    /* both */
+    const char *out;    /* both, and synth */
     bool metadata;      /* info */
     bool weights;
+    const char *type; /* synth */
+    uint32_t layers;
+    uint64_t weights_seed;
+    bool force;
+    bool list;
 
     const char *operands[OPERANDS_MAX];
     size_t operand_count;

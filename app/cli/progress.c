@@ -21,12 +21,14 @@ double seconds_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* Size of the file, or of all parts of a split one: "name-00001-of-00003.gguf". */
-static uint64_t whole_size(const char *path)
+/* Parts are named "name-00001-of-00003.gguf". */
+uint64_t progress_size(const char *path)
 {
     struct stat status;
     unsigned part, parts;
     int end = 0;
+    if (path == NULL)
+        return 0;
     size_t length = strlen(path);
     const size_t tail = strlen("-00001-of-00003.gguf");
     uint64_t bytes = 0;
@@ -43,11 +45,12 @@ static uint64_t whole_size(const char *path)
     return bytes;
 }
 
-void progress_start(struct progress *progress, const char *path)
+void progress_start(struct progress *progress, const char *verb, uint64_t bytes)
 {
     *progress = (struct progress){
         .terminal = isatty(STDERR_FILENO) == 1,
-        .bytes = path != NULL ? whole_size(path) : 0,
+        .verb = verb,
+        .bytes = bytes,
         .started = seconds_now(),
     };
 }
@@ -73,7 +76,7 @@ static void draw(struct progress *progress, double done, double elapsed)
     if (progress->bytes > 0)
         snprintf(figures, sizeof figures, "  %s of %s  %s/s  %.0f s left", human_bytes((uint64_t)read).text,
                  human_bytes(progress->bytes).text, human_bytes((uint64_t)(read / elapsed)).text, left);
-    int width = snprintf(line, sizeof line, "loading [%s] %3.0f%%%s", bar, done * 100, figures);
+    int width = snprintf(line, sizeof line, "%s [%s] %3.0f%%%s", progress->verb, bar, done * 100, figures);
     int most = window_columns() - 1; /* a full line would wrap */
     if (most < 0)
         most = 0;

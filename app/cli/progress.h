@@ -1,4 +1,4 @@
-/* A bar on standard error while a model is read ahead:
+/* A bar on standard error while a model is read ahead, or written:
  *
  *     loading [#########-----------]  45%  1.2 GiB of 2.7 GiB  310 MiB/s  5 s left
  *
@@ -11,15 +11,17 @@
 
 struct progress {
     bool terminal;
-    int width;      /* characters on the screen now */
-    uint64_t bytes; /* of the whole; 0: unknown */
+    const char *verb; /* "loading" */
+    int width;        /* characters on the screen now */
+    uint64_t bytes;   /* of the whole; 0: unknown */
     double started;
     double drawn;
 };
 
-/* `path` may be NULL; of a split file, all parts count. */
-void progress_start(struct progress *progress, const char *path);
-/* For mote_model_options.progress: false once the program has been asked to stop. */
+void progress_start(struct progress *progress, const char *verb, uint64_t bytes);
+/* Size of the file, or of all parts of a split one; 0 where that is not known, or `path` is NULL. */
+uint64_t progress_size(const char *path);
+/* For the library's progress callbacks: false once the program has been asked to stop. */
 bool progress_step(void *user, double done);
 void progress_end(struct progress *progress);
 

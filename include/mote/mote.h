@@ -332,6 +332,42 @@ typedef struct mote_generation {
 MOTE_API mote_status mote_generate(mote_session *session, const mote_token *prompt, size_t count,
                                    const mote_generation_options *options, mote_generation *result, mote_error *error);
 
+/* --------------------------------------------------------------------------------------------------- synthetic models */
+
+/* Files in the published shapes of known models with random weights and a made-up vocabulary of the real size: they load,
+ * tokenize and compute at the real cost and say nothing. For measurements and tests. */
+typedef struct mote_synth_options {
+    const char *model; /* a name that mote_synth_model gives */
+    const char *type;  /* a name that mote_synth_type gives; NULL: "q4_0" */
+    uint32_t layers;   /* 0: all of the model's; fewer make a small file */
+    uint64_t seed;     /* the same seed and options make the same file, byte for byte, on any machine */
+    uint32_t threads;  /* 0: the processors this process may use */
+    bool overwrite;    /* a file that is there already */
+    bool (*progress)(void *user, double done); /* from 0 to 1; false stops with MOTE_E_CANCELLED */
+    void *user;
+} mote_synth_options;
+
+MOTE_API void mote_synth_options_init(mote_synth_options *options);
+
+/* Writes the file, which appears when it is complete.
+ * Errors: ARGUMENT (a name that is none, more layers than the model's, the file exists), IO, MEMORY, LIMIT (threads),
+ * CANCELLED. */
+MOTE_API mote_status mote_synth(const char *path, const mote_synth_options *options, mote_error *error);
+
+typedef struct mote_synth_info {
+    const char *name;      /* "qwen3-0.6b" */
+    const char *published; /* "Qwen3-0.6B" */
+    uint64_t parameters;
+    uint64_t weight_bytes; /* of a file of these options; its vocabulary adds some megabytes */
+    uint32_t layers;
+} mote_synth_info;
+
+/* What mote_synth would write. Errors: as there, of names and layers; MEMORY. */
+MOTE_API mote_status mote_synth_plan(const mote_synth_options *options, mote_synth_info *info, mote_error *error);
+
+MOTE_API const char *mote_synth_model(size_t index); /* NULL past the last */
+MOTE_API const char *mote_synth_type(size_t index);  /* "q4_0"; NULL past the last */
+
 /* ---------------------------------------------------------------------------------------------------------- machine */
 
 typedef struct mote_cpu_info {
