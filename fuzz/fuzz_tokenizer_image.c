@@ -1,5 +1,6 @@
 /* Any bytes as a tokenizer image: it is refused, or texts become ids of the vocabulary and ids valid UTF-8, in bounded
- * time. The first byte says how many of the next are text; the rest is the image. */
+ * time. Half of the first byte says how many of the next are text, and the rest is the image; if that byte is odd, the
+ * image first gets the size that its counts ask for, since chance would not often find it. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MOST_TOKENS = 2000 };
+enum { MOST_TOKENS = 2000, MOST_BYTES = 1 << 17 };
 
 static void require(bool condition)
 {
@@ -50,16 +51,35 @@ static void encode(const tokenizer *t, const char *text, size_t length, unsigned
     mote_ids_free(&ids);
 }
 
+/* A copy in memory of exactly its size, so that a sanitizer sees the first byte read past it. */
+static unsigned char *copy_image(const uint8_t *from, size_t *size, bool fit)
+{
+    tokenizer_image_header header;
+    tokenizer_image_layout at = {.size = *size};
+    bool fitted = fit && *size >= sizeof header;
+    if (fitted) {
+        memcpy(&header, from, sizeof header);
+        fitted = header.count <= VOCABULARY_MOST && header.merge_count <= HASH_INDEX_MOST &&
+                 tokenizer_image_lay_out(&at, &header) && at.size <= MOST_BYTES;
+    }
+    size_t wanted = fitted ? at.size : *size;
+    unsigned char *image = calloc(1, wanted > 0 ? wanted : 1);
+    require(image != NULL);
+    memcpy(image, from, wanted < *size ? wanted : *size);
+    if (fitted)
+        memcpy(image + offsetof(tokenizer_image_header, size), &(uint64_t){wanted}, sizeof(uint64_t));
+    *size = wanted;
+    return image;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     tokenizer *t;
-    if (size < 1 || size - 1 < data[0])
+    if (size < 1 || size - 1 < data[0] / 2)
         return 0;
     const char *text = (const char *)data + 1;
-    size_t length = data[0], image_size = size - 1 - length;
-    unsigned char *image = malloc(image_size > 0 ? image_size : 1);
-    require(image != NULL);
-    memcpy(image, data + 1 + length, image_size); /* at another alignment, and a sanitizer sees where it ends */
+    size_t length = data[0] / 2, image_size = size - 1 - length;
+    unsigned char *image = copy_image(data + 1 + length, &image_size, data[0] % 2 == 1);
     if (tokenizer_open_image(&t, image, image_size, "the input", NULL) == MOTE_OK) {
         encode(t, text, length, MOTE_TOKENIZE_SPECIAL | MOTE_TOKENIZE_BOS);
         encode(t, text, length, 0);

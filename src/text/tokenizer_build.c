@@ -451,21 +451,28 @@ static int compare_texts(const void *left, const void *right)
     return order != 0 ? order : (a.length > b.length) - (a.length < b.length);
 }
 
-/* In order of their ids; fills `added`, or only counts if that is NULL. */
+/* Of all that are not normal some may be added tokens: room for each of those. */
+static size_t most_added(const vocabulary *v)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < v->count; i++)
+        most += v->kinds[i] != TOKEN_NORMAL;
+    return most;
+}
+
+/* In order of their ids. */
 static mote_status collect_added(const builder *b, added_text *added, size_t *count)
 {
     *count = 0;
     for (mote_token token = 0; token < (mote_token)b->v.count; token++) {
-        if (!added_tokens_has(&b->v, token))
+        if (vocabulary_kind(&b->v, token) == TOKEN_NORMAL || !added_tokens_has(&b->v, token))
             continue;
         gguf_string text = vocabulary_text(&b->v, token);
         if (text.length > ADDED_TOKENS_LONGEST)
             return fail(b->error, MOTE_E_LIMIT,
                         "%s: token %d stands outside BPE and has %zu bytes, of up to %d; fetch or convert it again",
                         gguf_name(b->file), token, text.length, ADDED_TOKENS_LONGEST);
-        if (added != NULL)
-            added[*count] = (added_text){text, token};
-        ++*count;
+        added[(*count)++] = (added_text){text, token};
     }
     return MOTE_OK;
 }
@@ -494,16 +501,15 @@ static mote_status append_added(builder *b, const added_text *added, size_t coun
 
 static mote_status read_added(builder *b)
 {
-    size_t count;
-    mote_status status = collect_added(b, NULL, &count);
-    if (status != MOTE_OK)
-        return status;
-    added_text *added = malloc((count + 1) * sizeof *added);
+    size_t count, bytes = (most_added(&b->v) + 1) * sizeof(added_text);
+    added_text *added = malloc(bytes);
     if (added == NULL)
-        return fail_memory(b->error, (count + 1) * sizeof *added, "the vocabulary's added tokens");
-    collect_added(b, added, &count);
-    qsort(added, count, sizeof *added, compare_texts);
-    status = append_added(b, added, count);
+        return fail_memory(b->error, bytes, "the vocabulary's added tokens");
+    mote_status status = collect_added(b, added, &count);
+    if (status == MOTE_OK) {
+        qsort(added, count, sizeof *added, compare_texts);
+        status = append_added(b, added, count);
+    }
     free(added);
     return status;
 }
