@@ -42,6 +42,14 @@ static inline uint32_t look_u32(const void *at)
     return value;
 }
 
+static inline uint8_t look_u8(const void *at)
+{
+    uint8_t value;
+    memcpy(&value, at, sizeof value);
+    __asm__("" : "+r"(value));
+    return value;
+}
+
 static inline void store_u16(void *at, uint16_t value)
 {
     memcpy(at, &value, sizeof value);

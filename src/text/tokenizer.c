@@ -17,15 +17,15 @@ struct tokenizer {
     vocabulary v;
     const void *image; /* what `v` is a view of */
     size_t image_size;
-    void *owned; /* the same if it was built here, else NULL */
+    arena memory; /* where that is if it was built here */
     char description[80];
 };
 
 /* -------------------------------------------------------------------------------------------------------------- open */
 
-static mote_status open_image(tokenizer **out, const void *image, size_t size, void *owned, const char *name,
-                              mote_error *error)
+mote_status tokenizer_open_image(tokenizer **out, const void *image, size_t size, const char *name, mote_error *error)
 {
+    *out = NULL;
     tokenizer *it = calloc(1, sizeof *it);
     if (it == NULL)
         return fail_memory(error, sizeof *it, "a tokenizer");
@@ -36,7 +36,6 @@ static mote_status open_image(tokenizer **out, const void *image, size_t size, v
     }
     it->image = image;
     it->image_size = size;
-    it->owned = owned;
     if (it->v.words != NULL)
         snprintf(it->description, sizeof it->description, "byte-level BPE, %s pre-tokenizer", it->v.words->name);
     else
@@ -45,23 +44,22 @@ static mote_status open_image(tokenizer **out, const void *image, size_t size, v
     return MOTE_OK;
 }
 
-mote_status tokenizer_open_image(tokenizer **out, const void *image, size_t size, const char *name, mote_error *error)
-{
-    *out = NULL;
-    return open_image(out, image, size, NULL, name, error);
-}
-
 mote_status tokenizer_open(tokenizer **out, const gguf *file, mote_error *error)
 {
     *out = NULL;
     const gguf_tensor *ready = gguf_find_tensor(file, GGUF_TOKENIZER_TENSOR);
     if (ready != NULL && !gguf_is_weight(ready))
         return tokenizer_open_image(out, ready->data, ready->bytes, gguf_name(file), error);
-    void *image;
+    arena memory;
     size_t size;
-    mote_status status = tokenizer_image_build(&image, &size, file, error);
-    if (status == MOTE_OK && (status = open_image(out, image, size, image, gguf_name(file), error)))
-        free(image);
+    mote_status status = tokenizer_image_build(&memory, &size, file, error);
+    if (status != MOTE_OK)
+        return status;
+    status = tokenizer_open_image(out, memory.base, size, gguf_name(file), error);
+    if (status != MOTE_OK)
+        arena_release(&memory);
+    else
+        (*out)->memory = memory;
     return status;
 }
 
@@ -69,7 +67,7 @@ void tokenizer_close(tokenizer *t)
 {
     if (t == NULL)
         return;
-    free(t->owned);
+    arena_release(&t->memory);
     free(t);
 }
 

@@ -21,7 +21,7 @@ typedef struct builder {
     const gguf_array *tokens, *kinds, *scores, *merges; /* NULL: there are none */
     mote_error *error;
 
-    unsigned char *image;
+    arena memory; /* the image */
     tokenizer_image_header header;
     tokenizer_image_layout at;
     vocabulary v; /* the image as far as it is filled */
@@ -32,10 +32,10 @@ static int shown(size_t length)
     return length < SHOWN ? (int)length : SHOWN;
 }
 
-/* The image's tables, to be written: malloc'd and so aligned. */
+/* The image's tables, to be written. */
 static void *table(const builder *b, size_t at)
 {
-    return b->image + at;
+    return b->memory.base + at;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ counts */
@@ -104,7 +104,17 @@ static mote_status find_arrays(builder *b)
     return status;
 }
 
-/* Room for all tables but the last, whose size is not known yet: see add_added. */
+/* Of tokens that are not normal, some may be added tokens. */
+static uint32_t most_added(const gguf_array *kinds)
+{
+    uint32_t most = 0;
+    for (size_t i = 0; kinds != NULL && i < kinds->count; i++)
+        most += gguf_integer(kinds, i) > TOKEN_NORMAL;
+    return most;
+}
+
+/* Room for as many added tokens as there may be: their table is the last, and what it does not need is cut off in the
+ * end. Look-ups all over the tables make large pages worth having. */
 static mote_status allocate(builder *b)
 {
     tokenizer_image_header *h = &b->header;
@@ -115,11 +125,12 @@ static mote_status allocate(builder *b)
     h->text_bytes = (uint32_t)(b->tokens->bytes - sizeof(uint64_t) * b->tokens->count); /* without the lengths */
     memset(&h->facts.begin, 0xff, offsetof(vocabulary_facts, added_first));             /* tokens: -1 */
     h->facts.end_count = 0;
+    h->facts.added_first[256] = most_added(b->kinds);
     bool fits = tokenizer_image_lay_out(&b->at, h);
-    b->image = fits ? calloc(1, b->at.size) : NULL;
-    if (b->image == NULL)
+    if (!fits || !arena_allocate(&b->memory, b->at.size))
         return fail_memory(b->error, fits ? b->at.size : SIZE_MAX, "the vocabulary");
-    tokenizer_image_bind(&b->v, b->image, h, &b->at);
+    arena_use_huge_pages(&b->memory);
+    tokenizer_image_bind(&b->v, b->memory.base, h, &b->at);
     return MOTE_OK;
 }
 
@@ -451,15 +462,6 @@ static int compare_texts(const void *left, const void *right)
     return order != 0 ? order : (a.length > b.length) - (a.length < b.length);
 }
 
-/* Of all that are not normal some may be added tokens: room for each of those. */
-static size_t most_added(const vocabulary *v)
-{
-    size_t most = 0;
-    for (size_t i = 0; i < v->count; i++)
-        most += v->kinds[i] != TOKEN_NORMAL;
-    return most;
-}
-
 /* In order of their ids. */
 static mote_status collect_added(const builder *b, added_text *added, size_t *count)
 {
@@ -477,38 +479,28 @@ static mote_status collect_added(const builder *b, added_text *added, size_t *co
     return MOTE_OK;
 }
 
-/* Makes room for the last table, and fills it. */
-static mote_status append_added(builder *b, const added_text *added, size_t count)
+static void write_added(builder *b, const added_text *added, size_t count)
 {
-    uint32_t at = 0, *first = b->header.facts.added_first;
+    uint32_t at = 0, *first = b->header.facts.added_first, *out = table(b, b->at.added);
     for (unsigned byte = 0; byte <= 256; byte++) {
         while (at < count && (unsigned char)added[at].text.at[0] < byte)
             at++;
         first[byte] = at;
     }
-    size_t before = b->at.size;
-    bool fits = tokenizer_image_lay_out(&b->at, &b->header);
-    unsigned char *image = fits ? realloc(b->image, b->at.size) : NULL;
-    if (image == NULL)
-        return fail_memory(b->error, fits ? b->at.size : SIZE_MAX, "the vocabulary");
-    b->image = image;
-    memset(image + before, 0, b->at.size - before);
-    uint32_t *out = table(b, b->at.added);
     for (size_t i = 0; i < count; i++)
         out[i] = (uint32_t)added[i].token;
-    return MOTE_OK;
 }
 
 static mote_status read_added(builder *b)
 {
-    size_t count, bytes = (most_added(&b->v) + 1) * sizeof(added_text);
+    size_t count, bytes = ((size_t)b->header.facts.added_first[256] + 1) * sizeof(added_text);
     added_text *added = malloc(bytes);
     if (added == NULL)
         return fail_memory(b->error, bytes, "the vocabulary's added tokens");
     mote_status status = collect_added(b, added, &count);
     if (status == MOTE_OK) {
         qsort(added, count, sizeof *added, compare_texts);
-        status = append_added(b, added, count);
+        write_added(b, added, count);
     }
     free(added);
     return status;
@@ -527,20 +519,19 @@ static mote_status build(builder *b)
     b->header.facts = b->v.facts;
     if ((status = read_added(b)))
         return status;
+    (void)tokenizer_image_lay_out(&b->at, &b->header); /* it fitted with more added tokens */
     b->header.size = b->at.size;
-    memcpy(b->image, &b->header, sizeof b->header);
+    memcpy(b->memory.base, &b->header, sizeof b->header);
     return MOTE_OK;
 }
 
-mote_status tokenizer_image_build(void **out, size_t *size, const gguf *file, mote_error *error)
+mote_status tokenizer_image_build(arena *out, size_t *size, const gguf *file, mote_error *error)
 {
     builder b = {.file = file, .error = error};
     mote_status status = build(&b);
-    if (status != MOTE_OK) {
-        free(b.image);
-        b = (builder){0};
-    }
-    *out = b.image;
+    if (status != MOTE_OK)
+        arena_release(&b.memory);
+    *out = b.memory;
     *size = b.at.size;
     return status;
 }

@@ -12,6 +12,7 @@
 #ifndef MOTE_TEXT_TOKENIZER_IMAGE_H
 #define MOTE_TEXT_TOKENIZER_IMAGE_H
 
+#include "base/arena.h"
 #include "text/vocabulary.h"
 
 enum {
@@ -51,8 +52,8 @@ mote_status tokenizer_image_view(vocabulary *v, const void *image, size_t size, 
 void tokenizer_image_bind(vocabulary *v, const void *image, const tokenizer_image_header *header,
                           const tokenizer_image_layout *at);
 
-/* Builds the image of the vocabulary in a model file's metadata: *out is to be freed.
- * Errors: UNSUPPORTED, FORMAT, LIMIT, MEMORY. */
-mote_status tokenizer_image_build(void **out, size_t *size, const gguf *file, mote_error *error);
+/* Builds the image of the vocabulary in a model file's metadata, at the begin of `out`, which is to be released.
+ * Errors: UNSUPPORTED, FORMAT, LIMIT, MEMORY; nothing is left to release then. */
+mote_status tokenizer_image_build(arena *out, size_t *size, const gguf *file, mote_error *error);
 
 #endif

@@ -71,7 +71,7 @@ enum { SPACE_MARK_LENGTH = 3 };
 /* In all of these a token is in [0, v->count). */
 static inline token_kind vocabulary_kind(const vocabulary *v, mote_token token)
 {
-    return (token_kind)v->kinds[token];
+    return (token_kind)look_u8(v->kinds + token);
 }
 
 static inline gguf_string vocabulary_text(const vocabulary *v, mote_token token)
