@@ -146,6 +146,21 @@ MOTE_API mote_status mote_model_dequantize(const mote_model *model, const char *
                                            bool (*sink)(void *user, const float *values, size_t count), void *user,
                                            mote_error *error);
 
+/* Writing a packed model: the same model in a GGUF file whose weights lie as the kernels read them and whose tokenizer is
+ * ready, to be mapped without copying or rebuilding anything. Weights and answers are those of the source, bit for bit.
+ * Only mote reads it. The file appears whole or not at all, and the same source gives the same bytes. */
+typedef struct mote_pack_options {
+    uint32_t threads; /* 0: all that the process may use */
+    bool overwrite;
+    bool (*progress)(void *user, double done); /* 0 … 1; false: stop */
+    void *user;
+} mote_pack_options;
+
+MOTE_API void mote_pack_options_init(mote_pack_options *options);
+
+/* Errors: those of opening `from`; ARGUMENT (it is packed already; `to` exists, and not `overwrite`), IO, CANCELLED. */
+MOTE_API mote_status mote_pack(const char *from, const char *to, const mote_pack_options *options, mote_error *error);
+
 /* ------------------------------------------------------------------------------------------------------------- text */
 
 typedef int32_t mote_token;
