@@ -42,7 +42,8 @@ static int run(const struct settings *settings)
 
 const struct command command_pack = {
     .name = "pack",
-    .operands = "IN.gguf",
+    .operands = "FILE",
+    .operands_max = 1,
     .summary = "lay a model's weights out for the fast kernels, once",
     .text =
         "Writes a GGUF file that holds the same model, its weights interleaved as the kernels read them and its "
