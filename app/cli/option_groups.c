@@ -17,8 +17,9 @@ static const struct option machine_table[] = {
      "Processors to use. Default: all that this process may use."},
     {"batch", 0, OPTION_COUNT, "N", 1, 65536, AT(engine.batch),
      "Tokens of the prompt computed together. Default: 256. Less needs less memory."},
-    {"kv", 0, OPTION_CHOICE, "f16|f32", 0, 0, AT(kv),
-     "Number format of the memory of earlier tokens: f16 takes half the space. Default: f16."},
+    {"kv", 0, OPTION_CHOICE, "f16|f32|q8", 0, 0, AT(kv),
+     "Number format of the memory of earlier tokens: f32 is exact, f16 takes half its space, q8 little more than a "
+     "quarter. Default: f16."},
     {0},
 };
 const struct option_group machine_options = {"Machine", machine_table};

@@ -214,7 +214,9 @@ MOTE_API mote_status mote_chat_encode(const mote_model *model, const mote_messag
 typedef struct mote_engine mote_engine;
 typedef struct mote_session mote_session;
 
-typedef enum mote_kv_type { MOTE_KV_F16, MOTE_KV_F32 } mote_kv_type;
+/* Numbers that keep what was read. F32 is exact; F16 takes half of its space, Q8 (integers of eight bits, a scale for each
+ * 32 of them) little more than a quarter. */
+typedef enum mote_kv_type { MOTE_KV_F16, MOTE_KV_F32, MOTE_KV_Q8 } mote_kv_type;
 
 typedef struct mote_engine_options {
     uint32_t context;  /* tokens a session can hold; 0: the model's, at most 4096 */

@@ -28,8 +28,8 @@ static mote_status choose(mote_engine *e, const mote_engine_options *wish, mote_
         return fail(error, MOTE_E_ARGUMENT, "a batch of %u tokens; choose at most %d", wish->batch, MOST_BATCH);
     if (wish->sessions > MOST_SESSIONS)
         return fail(error, MOTE_E_ARGUMENT, "%u sessions; choose at most %d", wish->sessions, MOST_SESSIONS);
-    if ((unsigned)wish->kv > MOTE_KV_F32)
-        return fail(error, MOTE_E_ARGUMENT, "KV type %d; choose MOTE_KV_F16 or MOTE_KV_F32", (int)wish->kv);
+    if ((unsigned)wish->kv > MOTE_KV_Q8)
+        return fail(error, MOTE_E_ARGUMENT, "KV type %d; choose MOTE_KV_F16, MOTE_KV_F32 or MOTE_KV_Q8", (int)wish->kv);
     uint32_t context = wish->context != 0 ? wish->context : smaller(c->context, DEFAULT_CONTEXT);
     e->info = (mote_engine_info){
         .context = context,
@@ -46,8 +46,9 @@ static void lay_out(mote_engine *e, arena *memory)
 {
     const model *m = &e->model->weights;
     const mote_engine_info *info = &e->info;
-    const attention_kernel *attention = e->kernels.attention[info->kv == MOTE_KV_F32 ? KV_F32 : KV_F16];
-    kv_cache_lay_out(&e->kv, &m->config, attention, info->sessions, info->context, info->batch, memory);
+    static const kv_type types[] = {[MOTE_KV_F16] = KV_F16, [MOTE_KV_F32] = KV_F32, [MOTE_KV_Q8] = KV_Q8};
+    kv_cache_lay_out(&e->kv, &m->config, &e->kernels, types[info->kv], info->sessions, info->context, info->batch,
+                     memory);
     e->info.kv_bytes = memory->used;
 
     forward_lay_out(&e->pass, m, &e->kernels, e->pool, &e->kv.view, info->batch, info->context, memory);

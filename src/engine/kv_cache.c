@@ -3,22 +3,28 @@
 
 #include "base/checked.h"
 
-void kv_cache_lay_out(kv_cache *kv, const model_config *config, const attention_kernel *kernel, uint32_t sessions,
-                      uint32_t context, uint32_t batch, arena *memory)
+static size_t blocks_of(size_t positions)
+{
+    return (positions + KV_BLOCK - 1) / KV_BLOCK;
+}
+
+void kv_cache_lay_out(kv_cache *kv, const model_config *config, const kernel_table *kernels, kv_type type,
+                      uint32_t sessions, uint32_t context, uint32_t batch, arena *memory)
 {
     *kv = (kv_cache){.window = config->window};
-    kv->view.kernel = kernel;
+    kv->view.kernel = kernels->attention[type];
     kv->view.kv_heads = config->kv_heads;
-    kv->view.row_bytes = config->head_dim * kernel->value_bytes;
+    kv->view.head_dim = config->head_dim;
+    kv->view.block_bytes = kv_block_bytes(type, config->head_dim);
     kv->window_cells = (size_t)config->window + batch - 1;
     if (config->window == 0 || kv->window_cells > context)
         kv->window_cells = context;
 
     kv->view.layer = arena_take(memory, config->layers, sizeof(kv_layer));
     for (uint32_t i = 0; i < config->layers; i++) {
-        kv_layer layer = {.cells = model_layer_slides(config, i) ? kv->window_cells : context};
+        kv_layer layer = {.blocks = blocks_of(model_layer_slides(config, i) ? kv->window_cells : context)};
         size_t head_bytes; /* 4 GiB for the longest context of the widest heads in float: past a 32-bit size */
-        if (!checked_mul(layer.cells, kv->view.row_bytes, &head_bytes)) {
+        if (!checked_mul(layer.blocks, kv->view.block_bytes, &head_bytes)) {
             memory->overflowed = true;
             return;
         }

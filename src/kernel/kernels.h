@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernel/attention_kernels.h"
 #include "kernel/int8_tokens.h"
 #include "quant/formats.h"
 
@@ -45,36 +46,6 @@ typedef struct matmul_kernel {
     size_t (*scratch_bytes)(size_t columns); /* a worker's own memory while it runs */
     void (*run)(const matmul_job *job, size_t begin, size_t end, void *scratch);
 } matmul_kernel;
-
-/* ---- attention of one token's query heads that share one KV head (GQA) ---- */
-
-/* Keys and values of consecutive positions, `count` × head_dim values each. A ring that wraps is two spans. */
-typedef struct attention_span {
-    const void *keys;
-    const void *values;
-    size_t count;
-} attention_span;
-
-typedef struct attention_job {
-    const float *q; /* group × head_dim */
-    float *out;     /* group × head_dim */
-    size_t group;
-    size_t head_dim;
-    float scale; /* of q · k before the softmax */
-    attention_span span[2];
-} attention_job;
-
-/* One type of KV cache: how rows get in, and attention over them. */
-typedef struct attention_kernel {
-    const char *name;
-    uint32_t needs;
-    size_t value_bytes; /* of one cached value */
-    void (*store)(void *row, const float *values, size_t count);
-    size_t (*scratch_bytes)(size_t group, size_t head_dim, size_t positions);
-    void (*run)(const attention_job *job, void *scratch);
-} attention_kernel;
-
-typedef enum kv_type { KV_F16, KV_F32, KV_TYPE_COUNT } kv_type;
 
 /* ---- vectors ---- */
 

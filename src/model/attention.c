@@ -1,107 +1,251 @@
-/* Attention: norms and rotation of the heads, the cache's append, and the loop over (token, KV head). */
+/* Attention: heads are normalised, turned and stored, then tiles of queries attend to the cache.
+ *
+ * A tile is a few consecutive tokens of one sequence and the heads that share a KV head; with one KV head it is a unit of
+ * work. Many tokens make enough units for all threads, and each unit walks through its chunks of positions itself. Where
+ * there are fewer, as in decoding, the chunks are shared out too:
+ *
+ *     units × chunks ──threads──▶ parts[unit][chunk] ──merge, chunks in ascending order──▶ attn
+ *
+ * Both ways merge the same chunks in the same order (kernel/attention_kernels.h), so the choice is free to depend on the
+ * number of threads: the bits do not. */
 #include "model/layer_blocks.h"
+
+enum {
+    TOKENS_PER_RANGE = 4,
+    TILE_ROWS_MOST = 48,     /* their scores of a chunk fill a first-level cache */
+    UNITS_PER_THREAD = 4,    /* enough to even out a slow thread */
+    LEAST_SHARED = 64 * 1024 /* floats: walking through fewer takes less time than waking a thread */
+};
+
+/* ---- memory ---- */
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t tile_rows_most(const model_config *config)
+{
+    return larger(TILE_ROWS_MOST, config->heads / config->kv_heads);
+}
+
+size_t attention_scratch_bytes(const model_config *config)
+{
+    size_t rows = tile_rows_most(config);
+    return (attention_scratch_floats(rows, config->head_dim) + 2 * attention_part_floats(rows, config->head_dim)) *
+           sizeof(float);
+}
+
+static size_t units_most(const forward *pass)
+{
+    size_t threads = thread_pool_size(pass->pool);
+    return threads == 1 ? 0 : UNITS_PER_THREAD * threads;
+}
+
+static size_t unit_part_floats(const model_config *config)
+{
+    return attention_part_floats(config->heads / config->kv_heads, config->head_dim);
+}
+
+void attention_lay_out(forward *pass, size_t largest, uint32_t context, arena *memory)
+{
+    size_t chunks = ((size_t)context + ATTENTION_CHUNK - 1) / ATTENTION_CHUNK;
+    pass->tile = arena_take(memory, largest, sizeof *pass->tile);
+    pass->parts = arena_take(memory, units_most(pass) * chunks, unit_part_floats(&pass->model->config) * sizeof(float));
+}
+
+/* ---- norms, rotation, storing ---- */
 
 typedef struct heads_loop {
     const forward *pass;
-    const layer_weights *w;  /* for norms */
-    const rope_angles *rope; /* for rotation */
-    const kv_layer *layer;   /* where keys and values go */
-    uint32_t window;         /* 0: all positions are visible */
+    const layer_weights *w;
+    const rope_angles *rope;
+    const kv_layer *layer;
 } heads_loop;
 
-enum { TOKENS_PER_RANGE = 4 };
-
-static void norm_heads(void *context, size_t begin, size_t end, uint32_t worker)
+static void prepare_token(const heads_loop *loop, size_t t)
 {
-    (void)worker;
-    const heads_loop *loop = context;
-    const model_config *config = &loop->pass->model->config;
-    for (size_t t = begin; t < end; t++) {
-        float *head = loop->pass->qkv + t * loop->pass->qkv_stride;
-        for (uint32_t i = 0; i < config->heads + config->kv_heads; i++, head += config->head_dim)
-            loop->pass->kernels->vectors->rms_norm(head, i < config->heads ? loop->w->q_norm : loop->w->k_norm,
-                                                   config->norm_epsilon, head, config->head_dim);
-    }
-}
-
-void block_qk_norm(forward *pass, const layer_weights *w)
-{
-    heads_loop loop = {.pass = pass, .w = w};
-    thread_pool_for(pass->pool, pass->batch->count, TOKENS_PER_RANGE, norm_heads, &loop);
-}
-
-/* Rotates a token's queries and keys, then stores its keys and values. */
-static void rotate_and_store(void *context, size_t begin, size_t end, uint32_t worker)
-{
-    (void)worker;
-    const heads_loop *loop = context;
     const forward *pass = loop->pass;
     const model_config *config = &pass->model->config;
     const vector_kernels *vectors = pass->kernels->vectors;
     size_t half = config->rope_dims / 2, dim = config->head_dim;
-    for (size_t t = begin; t < end; t++) {
-        float *head = pass->qkv + t * pass->qkv_stride;
-        const float *cosine = loop->rope->cosine + t * half, *sine = loop->rope->sine + t * half;
-        for (uint32_t i = 0; i < config->heads + config->kv_heads; i++)
-            (config->rope_in_pairs ? vectors->rope_pairs : vectors->rope_halves)(head + i * dim, cosine, sine, half);
-
-        const float *key = head + config->heads * dim, *value = key + config->kv_heads * dim;
-        size_t row = pass->batch->position[t] % loop->layer->cells * pass->kv->row_bytes;
-        for (uint32_t i = 0; i < config->kv_heads; i++) {
-            size_t at = kv_ring(pass->kv, loop->layer, pass->batch->sequence[t], i) + row;
-            pass->kv->kernel->store(loop->layer->keys + at, key + i * dim, dim);
-            pass->kv->kernel->store(loop->layer->values + at, value + i * dim, dim);
-        }
+    float *head = pass->qkv + t * pass->qkv_stride, *key = head + config->heads * dim;
+    const float *value = key + config->kv_heads * dim;
+    const float *cosine = loop->rope->cosine + t * half, *sine = loop->rope->sine + t * half;
+    for (uint32_t i = 0; i < config->heads + config->kv_heads; i++, head += dim) {
+        const float *gain = i < config->heads ? loop->w->q_norm : loop->w->k_norm;
+        if (gain != NULL)
+            vectors->rms_norm(head, gain, config->norm_epsilon, head, dim);
+        (config->rope_in_pairs ? vectors->rope_pairs : vectors->rope_halves)(head, cosine, sine, half);
+    }
+    for (uint32_t i = 0; i < config->kv_heads; i++) {
+        kv_ring ring = kv_view_ring(pass->kv, loop->layer, pass->batch->sequence[t], i);
+        pass->kv->kernel->store(&ring, pass->batch->position[t], key + i * dim, value + i * dim);
     }
 }
 
-/* Positions [first, first + count) of a ring, as at most two spans. */
-static void set_spans(attention_job *job, const kv_view *kv, const kv_layer *layer, size_t ring, size_t first,
-                      size_t count)
+static void prepare_heads(void *context, size_t begin, size_t end, uint32_t worker)
 {
-    size_t start = first % layer->cells;
-    size_t ahead = layer->cells - start < count ? layer->cells - start : count;
-    size_t at = ring + start * kv->row_bytes;
-    job->span[0] = (attention_span){layer->keys + at, layer->values + at, ahead};
-    job->span[1] = (attention_span){layer->keys + ring, layer->values + ring, count - ahead};
+    (void)worker;
+    for (size_t t = begin; t < end; t++)
+        prepare_token(context, t);
 }
 
-static void attend_heads(void *context, size_t begin, size_t end, uint32_t worker)
+/* ---- attending ---- */
+
+typedef struct attend_loop {
+    const forward *pass;
+    const kv_layer *layer;
+    size_t window; /* 0: all positions are visible */
+    size_t tiles;
+    size_t chunks; /* the most that any token sees */
+} attend_loop;
+
+/* First position that a token sees, and how many chunks from there to itself. */
+static size_t first_seen(const attend_loop *loop, size_t position)
 {
-    const heads_loop *loop = context;
+    return loop->window != 0 && position + 1 > loop->window ? position + 1 - loop->window : 0;
+}
+
+static size_t chunks_seen(const attend_loop *loop, size_t first, size_t last)
+{
+    return last / ATTENTION_CHUNK - first_seen(loop, first) / ATTENTION_CHUNK + 1;
+}
+
+/* Cuts the batch into tiles: runs of one sequence, of at most `tokens` tokens. */
+static void cut_tiles(attend_loop *loop, size_t tokens)
+{
+    const batch *b = loop->pass->batch;
+    for (size_t t = 0, count; t < b->count; t += count) {
+        for (count = 1; count < tokens && t + count < b->count; count++)
+            if (b->sequence[t + count] != b->sequence[t] || b->position[t + count] != b->position[t] + count)
+                break;
+        loop->pass->tile[loop->tiles++] = (token_tile){(uint32_t)t, (uint32_t)count};
+        loop->chunks = larger(loop->chunks, chunks_seen(loop, b->position[t], b->position[t + count - 1]));
+    }
+}
+
+static attention_tile unit_tile(const attend_loop *loop, size_t unit)
+{
     const forward *pass = loop->pass;
     const model_config *config = &pass->model->config;
-    size_t dim = config->head_dim, group = config->heads / config->kv_heads;
-    for (size_t i = begin; i < end; i++) {
-        size_t t = i / config->kv_heads, head = i % config->kv_heads;
-        size_t visible = (size_t)pass->batch->position[t] + 1, first = 0;
-        if (loop->window != 0 && visible > loop->window) {
-            first = visible - loop->window;
-            visible = loop->window;
-        }
-        attention_job job = {
-            .q = pass->qkv + t * pass->qkv_stride + head * group * dim,
-            .out = pass->attn + (t * config->heads + head * group) * dim,
-            .group = group,
-            .head_dim = dim,
-            .scale = config->attention_scale,
-        };
-        set_spans(&job, pass->kv, loop->layer, kv_ring(pass->kv, loop->layer, pass->batch->sequence[t], head), first,
-                  visible);
-        pass->kv->kernel->run(&job, (unsigned char *)pass->scratch + worker * pass->scratch_stride);
+    token_tile tile = pass->tile[unit / config->kv_heads];
+    size_t head = unit % config->kv_heads, group = config->heads / config->kv_heads;
+    return (attention_tile){
+        .q = pass->qkv + tile.token * pass->qkv_stride + head * group * config->head_dim,
+        .q_stride = pass->qkv_stride,
+        .tokens = tile.count,
+        .group = group,
+        .scale = config->attention_scale,
+        .position = pass->batch->position[tile.token],
+        .window = loop->window,
+        .ring = kv_view_ring(pass->kv, loop->layer, pass->batch->sequence[tile.token], head),
+    };
+}
+
+/* attn = the unit's sums of values ÷ its sums of weights. */
+static void write_unit(const attend_loop *loop, size_t unit, const attention_tile *tile, attention_part sum)
+{
+    const forward *pass = loop->pass;
+    const model_config *config = &pass->model->config;
+    size_t dim = config->head_dim, dims = kv_cell_dims(dim), head = unit % config->kv_heads * tile->group;
+    float *out = pass->attn + (pass->tile[unit / config->kv_heads].token * (size_t)config->heads + head) * dim;
+    for (size_t row = 0; row < tile->tokens * tile->group; row++) {
+        float *to = out + (row / tile->group * config->heads + row % tile->group) * dim, share = 1 / sum.sum[row];
+        for (size_t d = 0; d < dim; d++)
+            to[d] = sum.out[row * dims + d] * share;
     }
 }
 
-void block_attend(forward *pass, uint32_t layer)
+static void attend_units(void *context, size_t begin, size_t end, uint32_t worker)
+{
+    const attend_loop *loop = context;
+    const forward *pass = loop->pass;
+    size_t dim = pass->model->config.head_dim;
+    float *scratch = (float *)(void *)((unsigned char *)pass->scratch + worker * pass->scratch_stride);
+    for (size_t unit = begin; unit < end; unit++) {
+        attention_tile tile = unit_tile(loop, unit);
+        size_t rows = tile.tokens * tile.group, floats = attention_part_floats(rows, dim);
+        attention_part sum = attention_part_at(scratch, rows, dim);
+        attention_part part = attention_part_at(scratch + floats, rows, dim);
+        size_t chunk = first_seen(loop, tile.position) / ATTENTION_CHUNK;
+        size_t end_chunk = chunk + chunks_seen(loop, tile.position, tile.position + tile.tokens - 1);
+        pass->kv->kernel->attend(&tile, chunk, scratch + 2 * floats, sum);
+        while (++chunk < end_chunk) {
+            pass->kv->kernel->attend(&tile, chunk, scratch + 2 * floats, part);
+            pass->kv->kernel->merge(sum, part, rows, dim);
+        }
+        write_unit(loop, unit, &tile, sum);
+    }
+}
+
+/* ---- the same with the chunks shared out, for tiles of one token ---- */
+
+static attention_part part_of(const attend_loop *loop, size_t unit, size_t chunk)
+{
+    const model_config *config = &loop->pass->model->config;
+    return attention_part_at(loop->pass->parts + (unit * loop->chunks + chunk) * unit_part_floats(config),
+                             config->heads / config->kv_heads, config->head_dim);
+}
+
+static void attend_chunks(void *context, size_t begin, size_t end, uint32_t worker)
+{
+    const attend_loop *loop = context;
+    const forward *pass = loop->pass;
+    float *scratch = (float *)(void *)((unsigned char *)pass->scratch + worker * pass->scratch_stride);
+    for (size_t i = begin; i < end; i++) {
+        size_t unit = i / loop->chunks, chunk = i % loop->chunks;
+        attention_tile tile = unit_tile(loop, unit);
+        if (chunk < chunks_seen(loop, tile.position, tile.position))
+            pass->kv->kernel->attend(&tile, first_seen(loop, tile.position) / ATTENTION_CHUNK + chunk, scratch,
+                                     part_of(loop, unit, chunk));
+    }
+}
+
+static void merge_units(void *context, size_t begin, size_t end, uint32_t worker)
+{
+    (void)worker;
+    const attend_loop *loop = context;
+    for (size_t unit = begin; unit < end; unit++) {
+        attention_tile tile = unit_tile(loop, unit);
+        size_t chunks = chunks_seen(loop, tile.position, tile.position);
+        attention_part sum = part_of(loop, unit, 0);
+        for (size_t chunk = 1; chunk < chunks; chunk++)
+            loop->pass->kv->kernel->merge(sum, part_of(loop, unit, chunk), tile.group, tile.ring.head_dim);
+        write_unit(loop, unit, &tile, sum);
+    }
+}
+
+static void attend(attend_loop *loop)
+{
+    const forward *pass = loop->pass;
+    const model_config *config = &pass->model->config;
+    size_t threads = thread_pool_size(pass->pool), group = config->heads / config->kv_heads;
+    size_t tokens = larger(TILE_ROWS_MOST / group, 1);
+    size_t shared = pass->batch->count * config->kv_heads / (UNITS_PER_THREAD * threads);
+    if (threads > 1 && shared < tokens)
+        tokens = larger(shared, 1);
+    cut_tiles(loop, tokens);
+    size_t units = loop->tiles * config->kv_heads;
+    if (tokens > 1 || units > units_most(pass)) {
+        thread_pool_for(pass->pool, units, 1, attend_units, loop);
+        return;
+    }
+    size_t ranges = units * loop->chunks, floats = ranges * unit_part_floats(config);
+    size_t cached = ranges * ATTENTION_CHUNK * config->head_dim * 2;
+    size_t grain = larger(ranges / (UNITS_PER_THREAD * threads), 1);
+    thread_pool_for(pass->pool, ranges, cached < LEAST_SHARED ? ranges : grain, attend_chunks, loop);
+    thread_pool_for(pass->pool, units, floats < LEAST_SHARED ? units : 1, merge_units, loop);
+}
+
+void block_attend(forward *pass, const layer_weights *w, uint32_t index)
 {
     const model_config *config = &pass->model->config;
-    bool slides = model_layer_slides(config, layer);
-    heads_loop loop = {
-        .pass = pass,
-        .rope = slides && config->rope_base_window > 0 ? &pass->rope_window : &pass->rope,
-        .layer = &pass->kv->layer[layer],
-        .window = slides ? config->window : 0,
-    };
-    thread_pool_for(pass->pool, pass->batch->count, TOKENS_PER_RANGE, rotate_and_store, &loop);
-    thread_pool_for(pass->pool, pass->batch->count * config->kv_heads, 1, attend_heads, &loop);
+    bool slides = model_layer_slides(config, index);
+    const rope_angles *rope = slides && config->rope_base_window > 0 ? &pass->rope_window : &pass->rope;
+    const kv_layer *layer = &pass->kv->layer[index];
+    heads_loop heads = {pass, w, rope, layer};
+    thread_pool_for(pass->pool, pass->batch->count, TOKENS_PER_RANGE, prepare_heads, &heads);
+    attend_loop loop = {.pass = pass, .layer = layer, .window = slides ? config->window : 0};
+    attend(&loop);
 }

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "model/layer_blocks.h"
+
 static size_t larger(size_t a, size_t b)
 {
     return a > b ? a : b;
@@ -14,13 +16,13 @@ static size_t matmul_scratch(const kernel_table *kernels, const weight *w)
 }
 
 /* The most that any kernel of the model wants for itself. */
-static size_t scratch_bytes(const model *m, const kernel_table *kernels, const kv_view *kv, uint32_t context)
+static size_t scratch_bytes(const model *m, const kernel_table *kernels)
 {
     const model_config *config = &m->config;
     size_t most = 0;
     for (size_t i = 0; i < model_weight_count(m); i++)
         most = larger(most, matmul_scratch(kernels, model_weight_at((model *)m, i)));
-    return larger(most, kv->kernel->scratch_bytes(config->heads / config->kv_heads, config->head_dim, context));
+    return larger(most, attention_scratch_bytes(config));
 }
 
 /* Room for the widest input of a packed weight; 0: there is none. */
@@ -56,8 +58,8 @@ void forward_lay_out(forward *pass, const model *m, const kernel_table *kernels,
     pass->int8 = int8 > 0 ? arena_take(memory, int8, 1) : NULL;
     lay_out_angles(&pass->rope, largest, config->rope_dims / 2, memory);
     lay_out_angles(&pass->rope_window, largest, config->rope_dims / 2, memory);
-    pass->scratch_stride =
-        (scratch_bytes(m, kernels, kv, context) + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
+    attention_lay_out(pass, largest, context, memory);
+    pass->scratch_stride = (scratch_bytes(m, kernels) + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
     pass->scratch = arena_take(memory, thread_pool_size(pool), pass->scratch_stride);
 }
 

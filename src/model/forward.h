@@ -28,6 +28,12 @@ typedef struct rope_angles {
     float *sine;
 } rope_angles;
 
+/* Consecutive tokens of one sequence. */
+typedef struct token_tile {
+    uint32_t token; /* the first one's place in the batch */
+    uint32_t count;
+} token_tile;
+
 /* The arrays below hold one row for each token of the batch. */
 typedef struct forward {
     const model *model;
@@ -45,6 +51,8 @@ typedef struct forward {
     size_t qkv_stride;
     rope_angles rope;        /* of layers that see the whole context */
     rope_angles rope_window; /* of sliding-window layers */
+    token_tile *tile;        /* the batch as attention cuts it */
+    float *parts;            /* of attention whose positions are shared out among threads */
     void *scratch;           /* [threads][scratch_stride]: kernels' own */
     size_t scratch_stride;
 } forward;

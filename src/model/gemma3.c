@@ -22,8 +22,7 @@ static void layer(forward *pass, const layer_weights *w, uint32_t index)
 {
     block_norm(pass, w->attn_norm);
     block_qkv(pass, w);
-    block_qk_norm(pass, w);
-    block_attend(pass, index);
+    block_attend(pass, w, index);
     block_attn_output_normed(pass, w);
     block_norm(pass, w->ffn_norm);
     block_gate_up(pass, w, ACTIVATION_GELU);

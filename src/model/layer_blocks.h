@@ -10,11 +10,13 @@ void block_norm(forward *pass, const float *gain);
 /* qkv = W h (+ bias): from three matrices or the fused one. */
 void block_qkv(forward *pass, const layer_weights *w);
 
-/* Normalises every query and key head on its own. */
-void block_qk_norm(forward *pass, const layer_weights *w);
+/* Normalises every query and key head on its own where the layer has norms for them, rotates queries and keys, appends
+ * keys and values to the cache, and attends: attn = attention(qkv, cache). */
+void block_attend(forward *pass, const layer_weights *w, uint32_t index);
 
-/* Rotates queries and keys, appends keys and values to the cache, and attends: attn = attention(qkv, cache). */
-void block_attend(forward *pass, uint32_t layer);
+/* The memory it needs: of the pass, and of each thread. */
+void attention_lay_out(forward *pass, size_t largest, uint32_t context, arena *memory);
+size_t attention_scratch_bytes(const model_config *config);
 
 /* x += W attn */
 void block_attn_output(forward *pass, const layer_weights *w);

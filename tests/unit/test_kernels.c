@@ -1,58 +1,13 @@
 /* Kernels against a plain reference in double precision: every format, odd sizes, memory that ends at a guard page. */
 #include <math.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "assert_says.h"
+#include "guarded.h"
 
 #include "base/bytes.h"
 #include "base/cpu_features.h"
 #include "kernel/matmul.h"
-
-static uint32_t random_state = 1;
-
-static uint32_t random_bits(void)
-{
-    random_state = random_state * 1664525 + 1013904223;
-    return random_state >> 8;
-}
-
-static float random_float(void)
-{
-    return (float)(random_bits() & 0xffff) / 32768.0f - 1.0f;
-}
-
-/* Memory whose end is the end of the world: reading or writing past it is a fault. */
-typedef struct guarded {
-    unsigned char *map;
-    size_t map_bytes;
-    void *at;
-} guarded;
-
-static guarded guarded_new(size_t bytes)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), whole = (bytes + page - 1) / page * page;
-    guarded g = {.map_bytes = whole + page};
-    g.map = mmap(NULL, g.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(g.map != MAP_FAILED);
-    assert_int_equal(mprotect(g.map + whole, page, PROT_NONE), 0);
-    g.at = g.map + whole - bytes;
-    return g;
-}
-
-static void guarded_free(guarded g)
-{
-    munmap(g.map, g.map_bytes);
-}
-
-static guarded random_floats(size_t count)
-{
-    guarded g = guarded_new(count * sizeof(float));
-    for (size_t i = 0; i < count; i++)
-        ((float *)g.at)[i] = random_float();
-    return g;
-}
 
 /* Random blocks of a format whose values are tame: scales are drawn until the row decodes to small numbers. */
 static void fill_row(const quant_format *format, unsigned char *row, float *decoded, size_t columns)
@@ -159,68 +114,6 @@ static void test_matmul_every_format(void **state)
     }
 }
 
-/* A value of a row in a cache of either type. */
-static double cached(kv_type type, const void *row, size_t index)
-{
-    return type == KV_F32 ? (double)((const float *)row)[index] : (double)f16_to_f32(((const uint16_t *)row)[index]);
-}
-
-static void check_attention(const attention_kernel *kernel, kv_type type, size_t group, size_t dim, size_t first,
-                            size_t second)
-{
-    size_t row = dim * kernel->value_bytes, count = first + second;
-    guarded q = random_floats(group * dim), values = random_floats(dim), out = guarded_new(group * dim * sizeof(float));
-    guarded store[4] = {guarded_new(first * row), guarded_new(first * row), guarded_new(second * row + 4),
-                        guarded_new(second * row + 4)};
-    for (size_t s = 0; s < 4; s++)
-        for (size_t p = 0; p < (s < 2 ? first : second); p++) {
-            for (size_t i = 0; i < dim; i++)
-                ((float *)values.at)[i] = random_float() * 4;
-            kernel->store((unsigned char *)store[s].at + p * row, values.at, dim);
-        }
-    attention_job job = {
-        .q = q.at,
-        .out = out.at,
-        .group = group,
-        .head_dim = dim,
-        .scale = 0.5f,
-        .span = {{store[0].at, store[1].at, first}, {store[2].at, store[3].at, second}},
-    };
-    void *scratch = aligned_alloc(64, (kernel->scratch_bytes(group, dim, count) + 63) / 64 * 64);
-    kernel->run(&job, scratch);
-
-    double *p = calloc(count, sizeof *p);
-    for (size_t g = 0; g < group; g++) {
-        double most = -INFINITY, sum = 0;
-        for (size_t k = 0; k < count; k++) {
-            const unsigned char *key =
-                (const unsigned char *)store[k < first ? 0 : 2].at + (k < first ? k : k - first) * row;
-            for (size_t i = 0; i < dim; i++)
-                p[k] += 0.5 * (double)((float *)q.at)[g * dim + i] * cached(type, key, i);
-            most = p[k] > most ? p[k] : most;
-        }
-        for (size_t k = 0; k < count; k++)
-            sum += p[k] = exp(p[k] - most);
-        for (size_t i = 0; i < dim; i++) {
-            double want = 0;
-            for (size_t k = 0; k < count; k++) {
-                const unsigned char *value =
-                    (const unsigned char *)store[k < first ? 1 : 3].at + (k < first ? k : k - first) * row;
-                want += p[k] / sum * cached(type, value, i);
-            }
-            assert_true(fabs((double)((float *)out.at)[g * dim + i] - want) < 1e-4);
-        }
-        memset(p, 0, count * sizeof *p);
-    }
-    free(p);
-    free(scratch);
-    for (size_t s = 0; s < 4; s++)
-        guarded_free(store[s]);
-    guarded_free(q);
-    guarded_free(values);
-    guarded_free(out);
-}
-
 /* A level's kernel is taken only where the processor has what it needs. */
 static void test_levels_are_kept(void **state)
 {
@@ -232,31 +125,6 @@ static void test_levels_are_kept(void **state)
             assert_int_equal(kernels.matmul[quant_at(f)->type]->needs & ~levels[level], 0);
         assert_true(level > 0 || kernels.matmul[QUANT_Q4_0]->needs == 0);
     }
-}
-
-static void test_attention(void **state)
-{
-    (void)state;
-    kernel_table kernels;
-    kernel_table_init(&kernels, 0);
-    for (int type = 0; type < KV_TYPE_COUNT; type++)
-        for (size_t group = 1; group <= 7; group += 3)
-            for (size_t dim = 2; dim <= 66; dim += 16)
-                for (size_t first = 1; first <= 33; first += 16)
-                    check_attention(kernels.attention[type], (kv_type)type, group, dim, first, first % 3);
-}
-
-/* Scores far apart must not overflow the softmax. */
-static void test_attention_of_extreme_scores(void **state)
-{
-    (void)state;
-    kernel_table kernels;
-    kernel_table_init(&kernels, 0);
-    float q[4] = {1000, 0, 0, 0}, out[4], keys[3][4] = {{-1000}, {900}, {1000}}, values[3][4] = {{1}, {2}, {3, 5}};
-    attention_job job = {.q = q, .out = out, .group = 1, .head_dim = 4, .scale = 1, .span = {{keys, values, 3}}};
-    float scratch[64];
-    kernels.attention[KV_F32]->run(&job, scratch);
-    assert_true(out[0] == 3 && out[1] == 5);
 }
 
 static void test_vectors(void **state)
@@ -325,8 +193,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matmul_every_format),
         cmocka_unit_test(test_levels_are_kept),
-        cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_attention_of_extreme_scores),
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_rope),
     };

@@ -11,6 +11,6 @@ void kernel_generic_init(kernel_table *table)
         if (panel_layout_of(type) != NULL)
             table->panels[type] = &panels_generic[type];
     }
-    table->attention[KV_F16] = &attention_generic_f16;
-    table->attention[KV_F32] = &attention_generic_f32;
+    for (size_t type = 0; type < KV_TYPE_COUNT; type++)
+        table->attention[type] = &attention_generic[type];
 }

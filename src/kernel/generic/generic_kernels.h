@@ -7,8 +7,7 @@
 extern const matmul_kernel matmul_generic;
 extern const matmul_kernel panels_generic[KERNEL_FORMATS]; /* by quant_type; those without a layout are empty */
 int8_tokens_store int8_tokens_store_generic;
-extern const attention_kernel attention_generic_f16;
-extern const attention_kernel attention_generic_f32;
+extern const attention_kernel attention_generic[KV_TYPE_COUNT];
 extern const vector_kernels vectors_generic;
 
 #endif

@@ -19,6 +19,11 @@ static inline lanes lanes_load(const float *at)
     return value;
 }
 
+static inline void lanes_store(float *at, lanes value)
+{
+    memcpy(at, &value, sizeof value);
+}
+
 static inline quad quad_load(const float *at)
 {
     quad value;

@@ -7,8 +7,27 @@ static bool has(uint32_t features, uint32_t needs)
     return (needs & ~features) == 0;
 }
 
+static void set_attention(kernel_table *table, uint32_t features)
+{
+    const attention_kernel *const ascending[] = {attention_avx2, attention_avx512};
+    for (size_t i = 0; i < sizeof ascending / sizeof *ascending; i++)
+        for (size_t type = 0; type < KV_TYPE_COUNT; type++)
+            if (has(features, ascending[i][type].needs))
+                table->attention[type] = &ascending[i][type];
+}
+
+static void set_vectors(kernel_table *table, uint32_t features)
+{
+    const vector_kernels *const ascending[] = {&vectors_avx2, &vectors_avx512};
+    for (size_t i = 0; i < sizeof ascending / sizeof *ascending; i++)
+        if (has(features, ascending[i]->needs))
+            table->vectors = ascending[i];
+}
+
 void kernel_x86_init(kernel_table *table, uint32_t features)
 {
+    set_attention(table, features);
+    set_vectors(table, features);
     const matmul_kernel *const matmul[] = {&matmul_decoded_avx2, &matmul_decoded_avx512};
     for (size_t i = 0; i < sizeof matmul / sizeof *matmul; i++)
         for (size_t type = 0; type < KERNEL_FORMATS; type++)

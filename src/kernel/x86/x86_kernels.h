@@ -8,6 +8,10 @@ extern const matmul_kernel matmul_decoded_avx2;
 extern const matmul_kernel matmul_decoded_avx512;
 extern const matmul_kernel panels_avx512vnni[KERNEL_FORMATS]; /* by quant_type; those without an entry are empty */
 int8_tokens_store int8_tokens_store_avx512;
+extern const attention_kernel attention_avx2[KV_TYPE_COUNT];
+extern const attention_kernel attention_avx512[KV_TYPE_COUNT];
+extern const vector_kernels vectors_avx2;
+extern const vector_kernels vectors_avx512;
 
 /* Overwrites what a processor with these CPU_… flags does better. */
 void kernel_x86_init(kernel_table *table, uint32_t features);

@@ -1,0 +1,69 @@
+/* Lanes from and to the number formats of a KV cache, with the conversion instructions of whatever the including file is
+ * compiled for. The values are the same everywhere: widening is exact, and narrowing rounds to nearest even. */
+#ifndef MOTE_KERNEL_GENERIC_KV_LANES_H
+#define MOTE_KERNEL_GENERIC_KV_LANES_H
+
+#include "base/bytes.h"
+#include "kernel/attention_kernels.h"
+#include "kernel/generic/exp_lanes.h"
+
+#if defined(__F16C__) && (LANE_COUNT == 8 || defined(__AVX512F__))
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+static inline lanes load_f16(const unsigned char *at)
+{
+#if LANE_COUNT == 16 && defined(__AVX512F__)
+    return (lanes)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)at));
+#elif LANE_COUNT == 8 && defined(__F16C__)
+    return (lanes)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)at));
+#elif LANE_COUNT == 4 && defined(__aarch64__)
+    return (lanes)vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(at)));
+#else
+    lanes value;
+    for (size_t i = 0; i < LANE_COUNT; i++)
+        value[i] = f16_to_f32(load_u16(at + i * sizeof(uint16_t)));
+    return value;
+#endif
+}
+
+static inline lanes load_i8(const unsigned char *at)
+{
+#if LANE_COUNT == 16 && defined(__AVX512F__)
+    return (lanes)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)at)));
+#elif LANE_COUNT == 8 && defined(__AVX2__)
+    return (lanes)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)at)));
+#else
+    int8_t bytes __attribute__((vector_size(LANE_COUNT)));
+    memcpy(&bytes, at, sizeof bytes);
+    return __builtin_convertvector(bytes, lanes);
+#endif
+}
+
+static inline void narrow_f16(lanes value, uint16_t out[LANE_COUNT])
+{
+#if LANE_COUNT == 16 && defined(__AVX512F__)
+    _mm256_storeu_si256((__m256i *)out, _mm512_cvtps_ph((__m512)value, _MM_FROUND_TO_NEAREST_INT));
+#elif LANE_COUNT == 8 && defined(__F16C__)
+    _mm_storeu_si128((__m128i *)out, _mm256_cvtps_ph((__m256)value, _MM_FROUND_TO_NEAREST_INT));
+#else
+    for (size_t i = 0; i < LANE_COUNT; i++)
+        out[i] = f16_from_f32(value[i]);
+#endif
+}
+
+/* `type` is a constant wherever this is inlined. */
+__attribute__((always_inline)) static inline lanes load_kv(kv_type type, const unsigned char *at)
+{
+    lanes value;
+    if (type == KV_F16)
+        return load_f16(at);
+    if (type == KV_Q8)
+        return load_i8(at);
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
+#endif
