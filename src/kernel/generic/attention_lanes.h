@@ -23,8 +23,10 @@
 enum {
     WIDE = 4,   /* vectors beside each other where there are few rows … */
     NARROW = 2, /* … and where there are many */
-    SCORE_STRIDE =
-        ATTENTION_CHUNK + KV_BLOCK /* floats from row to row: not a power of two, which would share cache sets */
+    FEW_ROWS = 6,
+    RUN = 4 * KV_BLOCK, /* positions whose values all rows take in before the next ones are read */
+    /* Floats from row to row of scores: not a power of two, which would share cache sets. */
+    SCORE_STRIDE = ATTENTION_CHUNK + KV_BLOCK
 };
 
 static inline size_t least(size_t a, size_t b)
@@ -35,11 +37,14 @@ static inline size_t least(size_t a, size_t b)
 /* ---- the product of both halves ---- */
 
 /* sum[r][v] += Σ_k a[r × a_row + k × a_step] · vector at (panel[v] + k × step). The counts are constants wherever this is
- * inlined, and the sums stay in registers. */
+ * inlined, and the sums stay in registers. Few rows wait for memory: they ask for what lies `ahead` bytes further on. */
 INLINE void multiply(kv_type type, size_t rows, size_t vectors, const float *a, size_t a_row, size_t a_step,
-                     const unsigned char *const panel[WIDE], size_t step, size_t count, lanes sum[TILE_ROWS][WIDE])
+                     const unsigned char *const panel[WIDE], size_t step, size_t ahead, size_t count,
+                     lanes sum[TILE_ROWS][WIDE])
 {
     for (size_t k = 0; k < count; k++) {
+        for (size_t v = 0; v < vectors && rows <= FEW_ROWS; v++)
+            __builtin_prefetch(panel[v] + k * step + ahead);
         lanes b[WIDE];
         for (size_t v = 0; v < vectors; v++)
             b[v] = load_kv(type, panel[v] + k * step);
@@ -136,7 +141,7 @@ INLINE void score(size_t rows, size_t vectors, kv_type type, const chunk_view *c
             scale[v] = load_kv(KV_F32, ring->keys + scales_at(ring, block, dim / KV_SCALE_DIMS) + lane * sizeof(float));
     }
     const float *q = c->q + row * ring->head_dim + dim * rows;
-    multiply(type, rows, vectors, q, 1, rows, panel, KV_BLOCK * bytes, dims, sum);
+    multiply(type, rows, vectors, q, 1, rows, panel, KV_BLOCK * bytes, WIDE * LANE_COUNT * cell, dims, sum);
     for (size_t r = 0; r < rows; r++) {
         for (size_t v = 0; v < vectors; v++) {
             float *to = c->scores + (row + r) * SCORE_STRIDE + (at + v) * LANE_COUNT;
@@ -235,7 +240,7 @@ INLINE void mix(size_t rows, size_t vectors, kv_type type, const chunk_view *c, 
             sum[r][v] = lanes_load(part.out + (row + r) * dims + (at + v) * LANE_COUNT);
     }
     const float *weights = (type == KV_Q8 ? c->scaled : c->scores) + row * SCORE_STRIDE + from;
-    multiply(type, rows, vectors, weights, SCORE_STRIDE, 1, panel, dims * bytes, count, sum);
+    multiply(type, rows, vectors, weights, SCORE_STRIDE, 1, panel, dims * bytes, RUN * dims * bytes, count, sum);
     for (size_t r = 0; r < rows; r++)
         for (size_t v = 0; v < vectors; v++)
             lanes_store(part.out + (row + r) * dims + (at + v) * LANE_COUNT, sum[r][v]);
@@ -266,10 +271,9 @@ static void scale_weights(const chunk_view *c, size_t group)
     }
 }
 
-/* Values that all rows take in before the next ones are read: runs of positions that lie together in the ring. */
+/* Over runs of positions that lie together in the ring. */
 INLINE void mix_dims(kv_type type, const chunk_view *c, attention_part part, size_t first, size_t last)
 {
-    enum { RUN = 4 * KV_BLOCK };
     const kv_ring *ring = &c->tile->ring;
     size_t cells = ring->blocks * KV_BLOCK, cell_bytes = kv_cell_dims(ring->head_dim) * kv_value_bytes(type);
     for (size_t from = c->begin, run; from < c->end; from += run) {
