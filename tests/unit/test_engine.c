@@ -187,7 +187,7 @@ static void engine_options(void **state)
     } BAD[] = {
         {{.context = 8193}, "8193"},      {{.context = UINT32_MAX}, "context"}, {{.batch = 100000}, "batch"},
         {{.batch = UINT32_MAX}, "batch"}, {{.sessions = 100000}, "sessions"},   {{.threads = 100000}, "thread"},
-        {{.kv = (mote_kv_type)7}, "KV"},  {{.kv = (mote_kv_type)-1}, "KV"},
+        {{.kv = (mote_kv_type)3}, "KV"},  {{.kv = (mote_kv_type)-1}, "KV"},
     };
     void *data;
     mote_model *model = tiny_model_open(&LLAMA, &data);
@@ -236,12 +236,17 @@ static void memory_is_as_planned(void **state)
     machine_close(&llama);
     machine_close(&gemma);
 
-    options.kv = MOTE_KV_F16;
-    llama = machine_open(&LLAMA, options);
-    mote_engine_describe(llama.engine, &info);
-    position = 2 * 16 * 2 * sizeof(uint16_t);
-    assert_in_range(info.kv_bytes, 2 * 2 * 1024 * position, 2 * 2 * 1024 * position + slack);
-    machine_close(&llama);
+    /* Half of that, and a byte for each value with a scale for up to 32. */
+    const size_t head[] = {[MOTE_KV_F16] = 16 * 2, [MOTE_KV_Q8] = 16 + 4};
+    for (mote_kv_type kv = MOTE_KV_F16; kv <= MOTE_KV_Q8; kv += MOTE_KV_Q8 - MOTE_KV_F16) {
+        options.kv = kv;
+        llama = machine_open(&LLAMA, options);
+        mote_engine_describe(llama.engine, &info);
+        assert_int_equal(info.kv, kv);
+        position = 2 * 2 * head[kv];
+        assert_in_range(info.kv_bytes, 2 * 2 * 1024 * position, 2 * 2 * 1024 * position + slack);
+        machine_close(&llama);
+    }
 }
 
 /* Positions × head size × 4 bytes are 4 GiB here, past a 32-bit size: there is no memory then, or all of it. */
@@ -270,6 +275,48 @@ static void the_widest_heads_and_longest_context(void **state)
     mote_engine_close(engine);
     mote_model_close(model);
     free(data);
+}
+
+/* Logits after `whole` ids that came in steps of `step`, and then one by one to the end. */
+static void in_steps(const tiny_model *spec, mote_engine_options options, size_t step, size_t whole, size_t end,
+                     float *logits)
+{
+    machine m = machine_open(spec, options);
+    mote_session *session = session_open(m.engine);
+    for (size_t done = 0; done < end;) {
+        size_t left = whole > done ? whole - done : 1;
+        size_t count = left < step ? left : step;
+        done += count;
+        advance_well(m.engine, session, count, done >= whole ? logits + (done - whole) * VOCABULARY : NULL);
+    }
+    mote_session_close(session);
+    machine_close(&m);
+}
+
+/* Deep in a context, positions are shared out among threads, and tiles are cut by batches and threads: the bits stay. */
+static void deep_contexts(void **state)
+{
+    (void)state;
+    enum { WHOLE = 1100, END = 1106, ROWS = END - WHOLE + 1 };
+    static const struct {
+        uint32_t threads, batch;
+        size_t step;
+    } WAYS[] = {{1, 256, WHOLE}, {2, 256, WHOLE}, {3, 100, WHOLE}, {5, 33, 70}, {2, 7, 1000}};
+    static float first[ROWS * VOCABULARY], other[ROWS * VOCABULARY];
+    tiny_model wide = GEMMA;
+    wide.window = 300;
+    wide.layers = 2;
+    const tiny_model *const SPECS[] = {&LLAMA, &GEMMA, &wide};
+    for (size_t i = 0; i < 3 * 3; i++) {
+        mote_engine_options options = {.context = 1200, .kv = (mote_kv_type)(i % 3)};
+        for (size_t w = 0; w < sizeof WAYS / sizeof *WAYS; w++) {
+            options.threads = WAYS[w].threads;
+            options.batch = WAYS[w].batch;
+            in_steps(SPECS[i / 3], options, WAYS[w].step, WHOLE, END, w == 0 ? first : other);
+            if (w > 0 && memcmp(first, other, sizeof first) != 0)
+                fail_msg("model %zu, KV type %zu: way %zu gives other bits", i / 3, i % 3, w);
+        }
+    }
 }
 
 static void as_many_sessions_as_said(void **state)
@@ -617,12 +664,19 @@ static void file_is_removed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(engine_options),           cmocka_unit_test(memory_is_as_planned),
-        cmocka_unit_test(as_many_sessions_as_said), cmocka_unit_test(closing_in_any_order),
-        cmocka_unit_test(context_is_a_limit),       cmocka_unit_test(wrong_work),
-        cmocka_unit_test(cancelled_prompt),         cmocka_unit_test(many_threads),
-        cmocka_unit_test(no_allocation_per_token),  cmocka_unit_test(file_is_truncated),
-        cmocka_unit_test(file_is_removed),          cmocka_unit_test(the_widest_heads_and_longest_context),
+        cmocka_unit_test(engine_options),
+        cmocka_unit_test(memory_is_as_planned),
+        cmocka_unit_test(deep_contexts),
+        cmocka_unit_test(as_many_sessions_as_said),
+        cmocka_unit_test(closing_in_any_order),
+        cmocka_unit_test(context_is_a_limit),
+        cmocka_unit_test(wrong_work),
+        cmocka_unit_test(cancelled_prompt),
+        cmocka_unit_test(many_threads),
+        cmocka_unit_test(no_allocation_per_token),
+        cmocka_unit_test(file_is_truncated),
+        cmocka_unit_test(file_is_removed),
+        cmocka_unit_test(the_widest_heads_and_longest_context),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,7 +87,7 @@ static void check_matmul(const kernel_table *kernels, thread_pool *pool, const q
 }
 
 /* What a table may be made for: each level adds to those before it what this processor has of it. */
-static const uint32_t levels[] = {0, CPU_AVX2 | CPU_NEON, UINT32_MAX};
+static const uint32_t levels[] = {0, CPU_AVX2 | CPU_F16C | CPU_NEON, UINT32_MAX};
 
 static void test_matmul_every_format(void **state)
 {
@@ -123,17 +123,16 @@ static void test_levels_are_kept(void **state)
         kernel_table_init(&kernels, levels[level]);
         for (size_t f = 0; f < quant_count(); f++)
             assert_int_equal(kernels.matmul[quant_at(f)->type]->needs & ~levels[level], 0);
+        for (size_t type = 0; type < KV_TYPE_COUNT; type++)
+            assert_int_equal(kernels.attention[type]->needs & ~levels[level], 0);
+        assert_int_equal(kernels.vectors->needs & ~levels[level], 0);
         assert_true(level > 0 || kernels.matmul[QUANT_Q4_0]->needs == 0);
     }
 }
 
-static void test_vectors(void **state)
+static void check_vectors(const vector_kernels *v)
 {
-    (void)state;
-    kernel_table kernels;
-    kernel_table_init(&kernels, 0);
-    const vector_kernels *v = kernels.vectors;
-    for (size_t count = 2; count < 70; count += 2) {
+    for (size_t count = 1; count < 70; count++) {
         guarded a = random_floats(count), b = random_floats(count), out = random_floats(count);
         float *x = a.at, *y = b.at, *z = out.at;
         double mean = 0;
@@ -168,24 +167,74 @@ static void test_vectors(void **state)
     assert_true(extreme[1] == 200 && again[1] == 200 && extreme[3] == 0);
 }
 
-/* Both pairings turn (1, 0) into (cos, sin), and leave what lies behind the rotating part alone. */
+static void test_vectors(void **state)
+{
+    (void)state;
+    for (size_t level = 0; level < sizeof levels / sizeof *levels; level++) {
+        kernel_table kernels;
+        kernel_table_init(&kernels, levels[level] & cpu_features());
+        check_vectors(kernels.vectors);
+    }
+}
+
+/* Both pairings turn pairs by the same angles, and leave what lies behind the rotating part alone. */
+static void check_rope(const vector_kernels *v, size_t half)
+{
+    guarded cosine = random_floats(half), sine = random_floats(half);
+    guarded before = random_floats(2 * half), halves = random_floats(2 * half + 1), pairs = random_floats(2 * half + 1);
+    const float *c = cosine.at, *s = sine.at, *x = before.at;
+    float *h = halves.at, *p = pairs.at, behind[2] = {h[2 * half], p[2 * half]};
+    memcpy(h, x, 2 * half * sizeof *h);
+    memcpy(p, x, 2 * half * sizeof *p);
+    v->rope_halves(h, c, s, half);
+    v->rope_pairs(p, c, s, half);
+    for (size_t i = 0; i < half; i++) {
+        double ci = (double)c[i], si = (double)s[i];
+        assert_true(fabs((double)h[i] - ((double)x[i] * ci - (double)x[i + half] * si)) < 1e-6);
+        assert_true(fabs((double)h[i + half] - ((double)x[i] * si + (double)x[i + half] * ci)) < 1e-6);
+        assert_true(fabs((double)p[2 * i] - ((double)x[2 * i] * ci - (double)x[2 * i + 1] * si)) < 1e-6);
+        assert_true(fabs((double)p[2 * i + 1] - ((double)x[2 * i] * si + (double)x[2 * i + 1] * ci)) < 1e-6);
+    }
+    assert_true(h[2 * half] == behind[0] && p[2 * half] == behind[1]);
+    guarded_free(cosine);
+    guarded_free(sine);
+    guarded_free(before);
+    guarded_free(halves);
+    guarded_free(pairs);
+}
+
 static void test_rope(void **state)
 {
     (void)state;
-    kernel_table kernels;
-    kernel_table_init(&kernels, 0);
-    float cosine[3], sine[3], halves[8] = {1, 1, 1, 0, 0, 0, 7, 8}, pairs[8] = {1, 0, 1, 0, 1, 0, 7, 8};
-    for (size_t i = 0; i < 3; i++) {
-        cosine[i] = cosf((float)i + 0.5f);
-        sine[i] = sinf((float)i + 0.5f);
+    for (size_t level = 0; level < sizeof levels / sizeof *levels; level++) {
+        kernel_table kernels;
+        kernel_table_init(&kernels, levels[level] & cpu_features());
+        for (size_t half = 1; half <= 64; half++)
+            check_rope(kernels.vectors, half);
     }
-    kernels.vectors->rope_halves(halves, cosine, sine, 3);
-    kernels.vectors->rope_pairs(pairs, cosine, sine, 3);
-    for (size_t i = 0; i < 3; i++) {
-        assert_true(halves[i] == cosine[i] && halves[i + 3] == sine[i]);
-        assert_true(pairs[2 * i] == cosine[i] && pairs[2 * i + 1] == sine[i]);
+}
+
+static void check_add(const vector_kernels *v, size_t count)
+{
+    guarded a = random_floats(count), b = random_floats(count), sum = random_floats(count);
+    memcpy(sum.at, a.at, count * sizeof(float));
+    v->add(sum.at, b.at, count);
+    for (size_t i = 0; i < count; i++)
+        assert_true(((float *)sum.at)[i] == ((float *)a.at)[i] + ((float *)b.at)[i]);
+    guarded_free(a);
+    guarded_free(b);
+    guarded_free(sum);
+}
+
+static void test_add(void **state)
+{
+    (void)state;
+    for (size_t level = 0; level < sizeof levels / sizeof *levels; level++) {
+        kernel_table kernels;
+        kernel_table_init(&kernels, levels[level] & cpu_features());
+        for (size_t count = 1; count < 70; count++)
+            check_add(kernels.vectors, count);
     }
-    assert_true(halves[6] == 7 && halves[7] == 8 && pairs[6] == 7 && pairs[7] == 8);
 }
 
 int main(void)
@@ -195,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_levels_are_kept),
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_add),
     };
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }
