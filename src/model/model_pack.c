@@ -2,7 +2,7 @@
 #include "quant/panels.h"
 #include "model/model.h"
 
-enum { LAYER_WEIGHTS = 9, PANELS_PER_RANGE = 4 };
+enum { LAYER_WEIGHTS = 9, PANELS_PER_RANGE = 4, PIECE_BYTES = 4 << 20 };
 
 /* The embedding, the head, and all of every layer, there or not. */
 size_t model_weight_count(const model *m)
@@ -35,6 +35,7 @@ static size_t packed_bytes(const weight *w)
 typedef struct pack_loop {
     const weight *from;
     unsigned char *to;
+    size_t first; /* panel of the piece */
 } pack_loop;
 
 static void pack_panels(void *context, size_t begin, size_t end, uint32_t worker)
@@ -44,19 +45,27 @@ static void pack_panels(void *context, size_t begin, size_t end, uint32_t worker
     const weight *w = loop->from;
     const panel_layout *layout = panel_layout_of(w->format->type);
     size_t row_bytes = w->columns / w->format->block * w->format->bytes, bytes = panel_bytes(layout, w->columns);
-    for (size_t i = begin; i < end; i++) {
+    for (size_t i = loop->first + begin; i < loop->first + end; i++) {
         size_t row = i * PANEL_ROWS, rows = w->rows - row < PANEL_ROWS ? w->rows - row : PANEL_ROWS;
         panel_pack(layout, (const unsigned char *)w->data + row * row_bytes, rows, w->columns, loop->to + i * bytes);
     }
 }
 
+/* A piece of the weight at a time, so that little of it is there twice. */
 static void pack_weight(model *m, weight *w, thread_pool *pool)
 {
     bool tied = m->head.data == m->embedding.data && w == &m->embedding;
-    pack_loop loop = {w, arena_take(&m->packed, packed_bytes(w), 1)};
-    thread_pool_for(pool, panels_for(w->rows), PANELS_PER_RANGE, pack_panels, &loop);
-    gguf_let_go(m->file, w->data, w->rows * (w->columns / w->format->block * w->format->bytes));
-    w->data = loop.to;
+    size_t row_bytes = w->columns / w->format->block * w->format->bytes, panels = panels_for(w->rows);
+    size_t at_once = PIECE_BYTES / (PANEL_ROWS * row_bytes) + 1;
+    unsigned char *to = arena_take(&m->packed, packed_bytes(w), 1);
+    for (size_t first = 0; first < panels; first += at_once) {
+        pack_loop loop = {w, to, first};
+        size_t count = panels - first < at_once ? panels - first : at_once;
+        thread_pool_for(pool, count, PANELS_PER_RANGE, pack_panels, &loop);
+        gguf_let_go(m->file, (const unsigned char *)w->data + first * PANEL_ROWS * row_bytes,
+                    count * PANEL_ROWS * row_bytes);
+    }
+    w->data = to;
     w->packed = true;
     if (tied)
         m->head = *w;
