@@ -5,8 +5,19 @@ import os
 import resource
 import signal
 import subprocess
+import tempfile
 
 from e2e_support import MOTE, PATIENCE, Case, Terminal, environment, main, mote, wait_for
+
+
+def roomy():
+    """Where to put gigabytes: in memory if it has a few, since a busy disk takes minutes to sync them."""
+    shared = "/dev/shm"
+    try:
+        space = os.statvfs(shared)
+    except OSError:
+        return None
+    return shared if space.f_bavail * space.f_frsize > 3 << 30 and os.access(shared, os.W_OK) else None
 
 
 def listed():
@@ -18,6 +29,9 @@ def listed():
 class Synth(Case):
     def setUp(self):
         super().setUp()
+        folder = tempfile.TemporaryDirectory(dir=roomy())
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
         self.out = self.path("made.gguf")
 
     def synth(self, *words, model="smollm2-135m", out=None, **options):
@@ -39,7 +53,7 @@ class Synth(Case):
             info = self.expect_done(mote("info", self.out)).out
             self.assertRegex(info, r"layers +1\n")
             self.assertRegex(info, r"chat format +(chatml|gemma|phi)\n")
-            ran = self.expect_done(mote("run", "-m", self.out, "-n", "2", "--ctx", "512", "--seed", "1", "hello"))
+            ran = self.expect_done(mote("run", "-m", self.out, "-n", "2", "--ctx", "64", "--raw", "hello"))
             self.assertIn("tok/s", ran.err)
         self.assertEqual(self.left(), ["made.gguf"])
 
@@ -48,7 +62,7 @@ class Synth(Case):
         self.assertEqual(len(types), 15)
         for kind in types:
             self.expect_done(self.synth("--layers", "1", "--type", kind, "--force"))
-            self.expect_done(mote("run", "-m", self.out, "-n", "1", "--ctx", "512", "--raw", "hello"))
+            self.expect_done(mote("run", "-m", self.out, "-n", "1", "--ctx", "64", "--raw", "hello"))
 
     def test_the_seed_makes_the_file(self):
         self.expect_done(self.synth("--layers", "1", "--seed", "7"))
