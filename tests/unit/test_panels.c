@@ -185,11 +185,33 @@ static const uint32_t levels[] = {
 };
 enum { LEVELS = sizeof levels / sizeof *levels };
 
+#if defined(__x86_64__)
+/* The kernels of AVX-VNNI, compiled for AVX-512 VNNI. */
+extern const matmul_kernel panels_avxvnni_twin[KERNEL_FORMATS];
+#endif
+
+/* Tables of each level, and what else there is to test: false past the last. */
+static bool table_of(size_t number, kernel_table *kernels)
+{
+    if (number < LEVELS) {
+        kernel_table_init(kernels, levels[number] & cpu_features());
+        return true;
+    }
+#if defined(__x86_64__)
+    if (number == LEVELS && (cpu_features() & CPU_AVX512_VNNI) != 0) {
+        kernel_table_init(kernels, CPU_AVX2 | CPU_F16C);
+        for (size_t type = 0; type < KERNEL_FORMATS; type++)
+            kernels->panels[type] = panels_avxvnni_twin[type].run != NULL ? &panels_avxvnni_twin[type] : NULL;
+        return true;
+    }
+#endif
+    return false;
+}
+
 static void for_each_format(void (*check)(const quant_format *format, const kernel_table *kernels, thread_pool *pool))
 {
-    for (size_t level = 0; level < LEVELS; level++) {
-        kernel_table kernels;
-        kernel_table_init(&kernels, levels[level] & cpu_features());
+    kernel_table kernels;
+    for (size_t number = 0; table_of(number, &kernels); number++) {
         for (uint32_t threads = 1; threads <= 3; threads += 2) {
             thread_pool *pool;
             assert_int_equal(thread_pool_open(&pool, threads, NULL), MOTE_OK);
@@ -364,11 +386,10 @@ static int bench(uint32_t threads, const char *only)
         return 1;
     printf("%u threads; 3072 x 1024: Gop/s for 256 and 8 tokens; 151936 x 1024: GB/s for one token\n", threads);
     const char *last[KERNEL_FORMATS] = {0};
-    for (size_t level = 0; level < LEVELS; level++)
+    kernel_table kernels;
+    for (size_t number = 0; table_of(number, &kernels); number++)
         for (size_t f = 0; f < quant_count(); f++) {
             const quant_format *format = quant_at(f);
-            kernel_table kernels;
-            kernel_table_init(&kernels, levels[level] & cpu_features());
             const matmul_kernel *kernel = kernels.panels[format->type];
             if (kernel == NULL || strncmp(kernel->name, only, strlen(only)) != 0 || kernel->name == last[format->type])
                 continue;

@@ -8,7 +8,7 @@
 
 const matmul_kernel matmul_decoded_avx2 = {
     .name = "avx2",
-    .needs = CPU_AVX2,
+    .needs = CPU_AVX2 | CPU_F16C,
     .row_tile = ROWS,
     .scratch_bytes = decoded_scratch_bytes,
     .run = decoded_run,

@@ -8,7 +8,7 @@
 
 const matmul_kernel matmul_decoded_avx512 = {
     .name = "avx512",
-    .needs = CPU_AVX512,
+    .needs = CPU_AVX2 | CPU_F16C | CPU_AVX512,
     .row_tile = ROWS,
     .scratch_bytes = decoded_scratch_bytes,
     .run = decoded_run,

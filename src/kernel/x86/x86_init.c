@@ -34,12 +34,14 @@ void kernel_x86_init(kernel_table *table, uint32_t features)
             if (table->matmul[type] != NULL && has(features, matmul[i]->needs))
                 table->matmul[type] = matmul[i];
 
-    const matmul_kernel *const panels[] = {panels_avx512vnni};
+    const matmul_kernel *const panels[] = {panels_avx2, panels_avxvnni, panels_avx512vnni};
     for (size_t i = 0; i < sizeof panels / sizeof *panels; i++)
         for (size_t type = 0; type < KERNEL_FORMATS; type++)
             if (panels[i][type].run != NULL && has(features, panels[i][type].needs))
                 table->panels[type] = &panels[i][type];
 
-    if (has(features, CPU_AVX512))
+    if (has(features, CPU_AVX2 | CPU_F16C))
+        table->to_int8 = int8_tokens_store_avx2;
+    if (has(features, CPU_AVX2 | CPU_F16C | CPU_AVX512))
         table->to_int8 = int8_tokens_store_avx512;
 }

@@ -6,7 +6,12 @@
 
 extern const matmul_kernel matmul_decoded_avx2;
 extern const matmul_kernel matmul_decoded_avx512;
-extern const matmul_kernel panels_avx512vnni[KERNEL_FORMATS]; /* by quant_type; those without an entry are empty */
+/* By quant_type; formats that are not packed have empty entries. */
+extern const matmul_kernel panels_avx2[KERNEL_FORMATS];
+extern const matmul_kernel panels_avxvnni[KERNEL_FORMATS];
+extern const matmul_kernel panels_avx512vnni[KERNEL_FORMATS];
+
+int8_tokens_store int8_tokens_store_avx2;
 int8_tokens_store int8_tokens_store_avx512;
 extern const attention_kernel attention_avx2[KV_TYPE_COUNT];
 extern const attention_kernel attention_avx512[KV_TYPE_COUNT];

@@ -1,0 +1,44 @@
+/* Products of packed weights with AVX2. `vpmaddubsw` adds pairs of products in 16 bits, saturating, so what it is given
+ * must not get there; `vpmaddwd` by ones then adds pairs of those into eight sums.
+ *
+ * A pair is at most 2 · 127 · the largest level, and 16 bits hold 32767:
+ *
+ *     4 bits   15   8 pairs    30480
+ *     5 bits   31   4 pairs    31496
+ *     6 bits   63   2 pairs    32004
+ *     8 bits  128   1 pair     32512     as sizes; the token's levels take the signs
+ *
+ * so many groups of a block are added before they are widened. */
+#define SIGNED_BYTES 1
+#define PANEL_KERNEL "avx2"
+#define PANEL_NEEDS  CPU_AVX2 | CPU_F16C
+#include "kernel/x86/panels_ymm.h"
+
+inline_always size_t pairs_in_16_bits(quant_type type)
+{
+    if (has_bytes(type))
+        return 1;
+    return type == QUANT_Q6_K ? 2 : type == QUANT_Q5_0 || type == QUANT_Q5_1 || type == QUANT_Q5_K ? 4 : 8;
+}
+
+inline_always __m256i pair(quant_type type, bytes level, __m256i x)
+{
+    __m256i w = (__m256i)level;
+    if (has_bytes(type))
+        return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+    return _mm256_maddubs_epi16(w, x);
+}
+
+inline_always ints dot(quant_type type, ints sum, const bytes level[GROUPS], const uint8_t *x, size_t begin, size_t end)
+{
+    size_t fit = pairs_in_16_bits(type);
+    for (size_t g = begin; g < end; g += fit) {
+        __m256i narrow = pair(type, level[g], four_of(x, g));
+        for (size_t i = 1; i < fit; i++)
+            narrow = _mm256_add_epi16(narrow, pair(type, level[g + i], four_of(x, g + i)));
+        sum += (ints)_mm256_madd_epi16(narrow, _mm256_set1_epi16(1));
+    }
+    return sum;
+}
+
+const matmul_kernel panels_avx2[KERNEL_FORMATS] = {PANEL_LAYOUT_LIST(PANEL_ENTRY)};

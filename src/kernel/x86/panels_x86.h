@@ -1,0 +1,233 @@
+/* Products of packed weights on x86-64: the body of one file for each instruction set. A vector holds HEIGHT rows × four
+ * columns, and a dot product multiplies its levels with four levels of a token, broadcast, into HEIGHT sums.
+ *
+ * Levels that mean something signed are stored or made unsigned by an offset, and the sum begins with minus the offset
+ * times the sum of the token's levels (int8_tokens.h keeps it, times 8), so that the integers come out exact.
+ *
+ * The including file defines, before it includes this:
+ *
+ *     VECTOR_BYTES   64 or 32: a vector is all sixteen rows of a panel, or the upper or lower eight
+ *     SIGNED_BYTES   whether levels of eight bits are multiplied as they are, −128 … 127, or unsigned, plus 128
+ *
+ *     PANEL_KERNEL   the kernel's name
+ *     PANEL_NEEDS    its CPU_… flags
+ *
+ * and after that the operations which are declared below. */
+#ifndef MOTE_KERNEL_X86_PANELS_X86_H
+#define MOTE_KERNEL_X86_PANELS_X86_H
+
+#include <immintrin.h>
+
+#include "base/bytes.h"
+#include "base/cpu_features.h"
+#include "kernel/panel_product.h"
+#include "kernel/x86/x86_kernels.h"
+#include "quant/blocks.h"
+
+enum {
+    GROUPS = 8, /* vectors of four columns in a block */
+    HEIGHT = VECTOR_BYTES / 4,
+    PARTS = PANEL_ROWS / HEIGHT,
+    AHEAD = 4096, /* bytes; how far to fetch where memory is the limit */
+};
+
+typedef uint8_t bytes __attribute__((vector_size(VECTOR_BYTES)));
+typedef uint16_t pairs_of_bytes __attribute__((vector_size(VECTOR_BYTES)));
+typedef uint32_t words __attribute__((vector_size(VECTOR_BYTES)));
+typedef int32_t ints __attribute__((vector_size(VECTOR_BYTES)));
+typedef float floats __attribute__((vector_size(VECTOR_BYTES)));
+
+#define inline_always __attribute__((always_inline)) static inline
+
+/* ---- what an instruction set defines ---- */
+
+/* HEIGHT numbers: f16, u8 or s8. */
+inline_always floats halves_at(const uint8_t *at);
+inline_always floats unsigned_at(const uint8_t *at);
+inline_always floats signed_at(const uint8_t *at);
+
+/* table[level] for each byte. */
+inline_always bytes look_up(const int8_t table[16], bytes level);
+
+/* sum + the products of groups [begin, end) with a token's levels. */
+inline_always ints dot(quant_type type, ints sum, const bytes level[GROUPS], const uint8_t *x, size_t begin, size_t end);
+
+/* ---- levels: the eight vectors of a block ---- */
+
+inline_always bytes bytes_at(const uint8_t *at)
+{
+    bytes value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
+/* Each pair of bytes moved up, or down; what crosses into the other byte is masked away later. */
+inline_always bytes moved(bytes bits, int up)
+{
+    pairs_of_bytes pairs = (pairs_of_bytes)bits;
+    return (bytes)(up >= 0 ? pairs << (uint16_t)up : pairs >> (uint16_t)-up);
+}
+
+inline_always void nibbles(const uint8_t *at, bytes level[GROUPS])
+{
+    for (size_t j = 0; j < 4; j++) {
+        bytes both = bytes_at(at + 64 * j);
+        level[j] = both & 15;
+        level[4 + j] = moved(both, -4) & 15;
+    }
+}
+
+inline_always void fifth_bits(const uint8_t *at, bytes level[GROUPS])
+{
+    bytes bits = bytes_at(at);
+    for (int g = 0; g < GROUPS; g++)
+        level[g] |= moved(bits, 4 - g) & 16;
+}
+
+inline_always void top_bits(const uint8_t *at, bytes level[GROUPS])
+{
+    for (int g = 0; g < GROUPS; g++)
+        level[g] |= moved(bytes_at(at + g / 4 * 64), 4 - 2 * (g % 4)) & 48;
+}
+
+inline_always bool has_bytes(quant_type type)
+{
+    return type == QUANT_Q8_0 || type == QUANT_IQ4_NL || type == QUANT_IQ4_XS;
+}
+
+inline_always void levels_of(quant_type type, const uint8_t *at, bytes level[GROUPS])
+{
+    if (type != QUANT_Q8_0)
+        nibbles(at, level);
+    for (size_t g = 0; g < GROUPS && has_bytes(type); g++) {
+        level[g] = type == QUANT_Q8_0 ? bytes_at(at + 64 * g) : look_up(quant_iq4_levels, level[g]);
+        if (!SIGNED_BYTES)
+            level[g] ^= 128;
+    }
+    if (type == QUANT_Q5_0 || type == QUANT_Q5_1 || type == QUANT_Q5_K)
+        fifth_bits(at + 256, level);
+    if (type == QUANT_Q6_K)
+        top_bits(at + 256, level);
+}
+
+/* The offset of a format's levels is 8 << this; −1: none. */
+inline_always int offset_shift(quant_type type)
+{
+    if (has_bytes(type))
+        return SIGNED_BYTES ? -1 : 4;
+    return type == QUANT_Q4_0 ? 0 : type == QUANT_Q5_0 ? 1 : type == QUANT_Q6_K ? 2 : -1;
+}
+
+/* ---- scales ---- */
+
+typedef struct block_scales {
+    floats scale, second; /* second: of the last 16 columns in Q6_K, else the minimum */
+} block_scales;
+
+inline_always bool has_minimum(quant_type type)
+{
+    return type == QUANT_Q4_1 || type == QUANT_Q5_1 || type == QUANT_Q4_K || type == QUANT_Q5_K;
+}
+
+/* Of rows `row` … `row` + HEIGHT − 1. */
+inline_always block_scales scales_of(quant_type type, const uint8_t *header, const uint8_t *at, size_t row)
+{
+    const floats none = {0};
+    switch (type) {
+    case QUANT_Q4_1:
+    case QUANT_Q5_1: return (block_scales){halves_at(at + 2 * row), halves_at(at + 32 + 2 * row)};
+    case QUANT_Q4_K:
+    case QUANT_Q5_K:
+        return (block_scales){halves_at(header + 2 * row) * unsigned_at(at + row),
+                              (none - halves_at(header + 32 + 2 * row)) * unsigned_at(at + 16 + row)};
+    case QUANT_Q6_K:
+        return (block_scales){halves_at(header + 2 * row) * signed_at(at + row),
+                              halves_at(header + 2 * row) * signed_at(at + 16 + row)};
+    case QUANT_IQ4_XS: return (block_scales){halves_at(header + 2 * row) * signed_at(at + row), none};
+    default: return (block_scales){halves_at(at + 2 * row), none};
+    }
+}
+
+/* ---- products ---- */
+
+inline_always ints first_sum(const uint8_t *offset, int shift)
+{
+    words none = {0};
+    return shift < 0 ? (ints)none : (ints)((none + load_u32(offset)) << (uint32_t)shift);
+}
+
+inline_always floats scaled(floats sum, floats scale, float token_scale, ints dots)
+{
+    return scale * token_scale * __builtin_convertvector(dots, floats) + sum;
+}
+
+/* One token's part of a block. */
+inline_always floats add_block(quant_type type, floats sum, const bytes level[GROUPS], block_scales w, const uint8_t *x,
+                               size_t tokens, size_t t)
+{
+    int shift = offset_shift(type);
+    const uint8_t *offset = x + INT8_OFFSETS * tokens + 4 * t, *levels = x + INT8_BLOCK * t;
+    float scale = load_f32(x + INT8_SCALES * tokens + 4 * t);
+    if (type == QUANT_Q6_K) {
+        ints half = first_sum(x + INT8_HALVES * tokens + 4 * t, shift), rest = first_sum(offset, shift) - half;
+        sum = scaled(sum, w.scale, scale, dot(type, half, level, levels, 0, GROUPS / 2));
+        return scaled(sum, w.second, scale, dot(type, rest, level, levels, GROUPS / 2, GROUPS));
+    }
+    sum = scaled(sum, w.scale, scale, dot(type, first_sum(offset, shift), level, levels, 0, GROUPS));
+    if (has_minimum(type))
+        sum += w.second * load_f32(x + INT8_SCALED_SUMS * tokens + 4 * t);
+    return sum;
+}
+
+inline_always void fetch_ahead(const uint8_t *at, size_t block_bytes)
+{
+    for (size_t i = 0; i < block_bytes; i += 64)
+        _mm_prefetch((const char *)at + AHEAD + i, _MM_HINT_T0);
+}
+
+inline_always void multiply(quant_type type, size_t block_bytes, size_t header_bytes, size_t scale_bytes,
+                            const uint8_t *at, size_t columns, const uint8_t *x, float *sums, size_t tokens)
+{
+    const uint8_t *header = NULL;
+    floats sum[PARTS][TOKEN_TILE] = {{{0}}};
+    for (size_t b = 0; b < columns / PANEL_BLOCK; b++) {
+        if (header_bytes != 0 && b % (PANEL_HEADER_COLUMNS / PANEL_BLOCK) == 0) {
+            header = at;
+            at += header_bytes;
+        }
+        if (tokens <= 2)
+            fetch_ahead(at, block_bytes);
+        for (size_t part = 0; part < PARTS; part++) {
+            bytes level[GROUPS];
+            levels_of(type, at + part * VECTOR_BYTES, level);
+            block_scales w = scales_of(type, header, at + block_bytes - scale_bytes, part * HEIGHT);
+            for (size_t t = 0; t < tokens; t++)
+                sum[part][t] = add_block(type, sum[part][t], level, w, x, tokens, t);
+        }
+        at += block_bytes;
+        x += INT8_BLOCK_BYTES * tokens;
+    }
+    for (size_t t = 0; t < tokens; t++)
+        for (size_t part = 0; part < PARTS; part++)
+            memcpy(sums + t * PANEL_ROWS + part * HEIGHT, &sum[part][t], sizeof(floats));
+}
+
+#define PANEL_PRODUCTS(format, name, level_bits, high_bits, scale_bytes, header_bytes)                                 \
+    inline_always void name(const uint8_t *panel, size_t columns, const uint8_t *x, float *sums, size_t tokens)        \
+    {                                                                                                                  \
+        multiply(QUANT_##format, (level_bits + high_bits) * 64 + scale_bytes, header_bytes, scale_bytes, panel,        \
+                 columns, x, sums, tokens);                                                                            \
+    }                                                                                                                  \
+    PANEL_TILES(name)
+
+PANEL_LAYOUT_LIST(PANEL_PRODUCTS)
+
+/* An instruction set's table is {PANEL_LAYOUT_LIST(PANEL_ENTRY)}. */
+#define PANEL_ENTRY(format, function, level_bits, high_bits, scale_bytes, header_bytes)                                \
+    [QUANT_##format] = {.name = PANEL_KERNEL,                                                                          \
+                        .needs = PANEL_NEEDS,                                                                          \
+                        .row_tile = PANEL_ROWS,                                                                        \
+                        .scratch_bytes = panel_scratch_bytes,                                                          \
+                        .run = function##_run},
+
+#endif
