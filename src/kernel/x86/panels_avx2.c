@@ -10,6 +10,7 @@
  *
  * so many groups of a block are added before they are widened. */
 #define SIGNED_BYTES 1
+#define AT_ONCE      4
 #define PANEL_KERNEL "avx2"
 #define PANEL_NEEDS  CPU_AVX2 | CPU_F16C
 #include "kernel/x86/panels_ymm.h"
@@ -29,16 +30,20 @@ inline_always __m256i pair(quant_type type, bytes level, __m256i x)
     return _mm256_maddubs_epi16(w, x);
 }
 
-inline_always ints dot(quant_type type, ints sum, const bytes level[GROUPS], const uint8_t *x, size_t begin, size_t end)
+inline_always void add_products(quant_type type, ints *sum, const bytes level[GROUPS], const uint8_t *x, size_t count,
+                                size_t begin, size_t end)
 {
     size_t fit = pairs_in_16_bits(type);
     for (size_t g = begin; g < end; g += fit) {
-        __m256i narrow = pair(type, level[g], four_of(x, g));
-        for (size_t i = 1; i < fit; i++)
-            narrow = _mm256_add_epi16(narrow, pair(type, level[g + i], four_of(x, g + i)));
-        sum += (ints)_mm256_madd_epi16(narrow, _mm256_set1_epi16(1));
+        __m256i narrow[AT_ONCE];
+        for (size_t i = 0; i < fit; i++)
+            for (size_t t = 0; t < count; t++) {
+                __m256i sums = pair(type, level[g + i], four_of(x, t, g + i));
+                narrow[t] = i == 0 ? sums : _mm256_add_epi16(narrow[t], sums);
+            }
+        for (size_t t = 0; t < count; t++)
+            sum[t] += (ints)_mm256_madd_epi16(narrow[t], _mm256_set1_epi16(1));
     }
-    return sum;
 }
 
 const matmul_kernel panels_avx2[KERNEL_FORMATS] = {PANEL_LAYOUT_LIST(PANEL_ENTRY)};

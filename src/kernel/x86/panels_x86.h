@@ -9,6 +9,7 @@
  *     VECTOR_BYTES   64 or 32: a vector is all sixteen rows of a panel, or the upper or lower eight
  *     SIGNED_BYTES   whether levels of eight bits are multiplied as they are, −128 … 127, or unsigned, plus 128
  *
+ *     AT_ONCE        tokens that are computed side by side, as many as there are registers for
  *     PANEL_KERNEL   the kernel's name
  *     PANEL_NEEDS    its CPU_… flags
  *
@@ -49,8 +50,9 @@ inline_always floats signed_at(const uint8_t *at);
 /* table[level] for each byte. */
 inline_always bytes look_up(const int8_t table[16], bytes level);
 
-/* sum + the products of groups [begin, end) with a token's levels. */
-inline_always ints dot(quant_type type, ints sum, const bytes level[GROUPS], const uint8_t *x, size_t begin, size_t end);
+/* Adds the products of groups [begin, end) with the levels of `count` tokens, which lie at `x`, to their sums. */
+inline_always void add_products(quant_type type, ints *sum, const bytes level[GROUPS], const uint8_t *x, size_t count,
+                                size_t begin, size_t end);
 
 /* ---- levels: the eight vectors of a block ---- */
 
@@ -156,27 +158,37 @@ inline_always ints first_sum(const uint8_t *offset, int shift)
     return shift < 0 ? (ints)none : (ints)((none + load_u32(offset)) << (uint32_t)shift);
 }
 
-inline_always floats scaled(floats sum, floats scale, float token_scale, ints dots)
-{
-    return scale * token_scale * __builtin_convertvector(dots, floats) + sum;
-}
-
-/* One token's part of a block. */
-inline_always floats add_block(quant_type type, floats sum, const bytes level[GROUPS], block_scales w, const uint8_t *x,
-                               size_t tokens, size_t t)
+/* Adds `count` tokens' parts of a block to their sums, for columns of groups [begin, end). The tokens go side by side: each
+ * one's dot products are a chain in which every step waits for the one before. */
+inline_always void add_groups(quant_type type, floats *sum, const bytes level[GROUPS], floats scale, const uint8_t *x,
+                              size_t tokens, size_t first, size_t count, size_t begin, size_t end)
 {
     int shift = offset_shift(type);
-    const uint8_t *offset = x + INT8_OFFSETS * tokens + 4 * t, *levels = x + INT8_BLOCK * t;
-    float scale = load_f32(x + INT8_SCALES * tokens + 4 * t);
-    if (type == QUANT_Q6_K) {
-        ints half = first_sum(x + INT8_HALVES * tokens + 4 * t, shift), rest = first_sum(offset, shift) - half;
-        sum = scaled(sum, w.scale, scale, dot(type, half, level, levels, 0, GROUPS / 2));
-        return scaled(sum, w.second, scale, dot(type, rest, level, levels, GROUPS / 2, GROUPS));
+    bool all = end - begin == GROUPS;
+    ints dots[AT_ONCE];
+    for (size_t t = 0; t < count; t++) {
+        dots[t] = first_sum(x + (begin == 0 && !all ? INT8_HALVES : INT8_OFFSETS) * tokens + 4 * (first + t), shift);
+        if (begin > 0)
+            dots[t] -= first_sum(x + INT8_HALVES * tokens + 4 * (first + t), shift);
     }
-    sum = scaled(sum, w.scale, scale, dot(type, first_sum(offset, shift), level, levels, 0, GROUPS));
-    if (has_minimum(type))
-        sum += w.second * load_f32(x + INT8_SCALED_SUMS * tokens + 4 * t);
-    return sum;
+    add_products(type, dots, level, x + INT8_BLOCK * first, count, begin, end);
+    for (size_t t = 0; t < count; t++) {
+        float token_scale = load_f32(x + INT8_SCALES * tokens + 4 * (first + t));
+        sum[t] += scale * token_scale * __builtin_convertvector(dots[t], floats);
+    }
+}
+
+inline_always void add_block(quant_type type, floats *sum, const bytes level[GROUPS], block_scales w, const uint8_t *x,
+                             size_t tokens, size_t first, size_t count)
+{
+    if (type == QUANT_Q6_K) {
+        add_groups(type, sum, level, w.scale, x, tokens, first, count, 0, GROUPS / 2);
+        add_groups(type, sum, level, w.second, x, tokens, first, count, GROUPS / 2, GROUPS);
+    } else {
+        add_groups(type, sum, level, w.scale, x, tokens, first, count, 0, GROUPS);
+    }
+    for (size_t t = 0; t < count && has_minimum(type); t++)
+        sum[t] += w.second * load_f32(x + INT8_SCALED_SUMS * tokens + 4 * (first + t));
 }
 
 inline_always void fetch_ahead(const uint8_t *at, size_t block_bytes)
@@ -198,11 +210,13 @@ inline_always void multiply(quant_type type, size_t block_bytes, size_t header_b
         if (tokens <= 2)
             fetch_ahead(at, block_bytes);
         for (size_t part = 0; part < PARTS; part++) {
+            /* Else the compiler keeps what it broadcasts for the other part: more than there are registers. */
+            __asm__ volatile("" : "+r"(x));
             bytes level[GROUPS];
             levels_of(type, at + part * VECTOR_BYTES, level);
             block_scales w = scales_of(type, header, at + block_bytes - scale_bytes, part * HEIGHT);
-            for (size_t t = 0; t < tokens; t++)
-                sum[part][t] = add_block(type, sum[part][t], level, w, x, tokens, t);
+            for (size_t t = 0; t < tokens; t += AT_ONCE)
+                add_block(type, sum[part] + t, level, w, x, tokens, t, tokens - t < AT_ONCE ? tokens - t : AT_ONCE);
         }
         at += block_bytes;
         x += INT8_BLOCK_BYTES * tokens;

@@ -27,9 +27,9 @@ inline_always bytes look_up(const int8_t table[16], bytes level)
 }
 
 /* Four levels of a token, eight times. */
-inline_always __m256i four_of(const uint8_t *x, size_t group)
+inline_always __m256i four_of(const uint8_t *x, size_t token, size_t group)
 {
-    return _mm256_set1_epi32((int)load_u32(x + 4 * group));
+    return _mm256_set1_epi32((int)load_u32(x + INT8_BLOCK * token + 4 * group));
 }
 
 #endif
