@@ -12,7 +12,7 @@
 typedef float lanes __attribute__((vector_size(LANE_COUNT * sizeof(float))));
 typedef float quad __attribute__((vector_size(4 * sizeof(float))));
 
-static inline lanes lanes_load(const float *at)
+static inline lanes lanes_load(const void *at)
 {
     lanes value;
     memcpy(&value, at, sizeof value);

@@ -24,24 +24,33 @@ static void set_vectors(kernel_table *table, uint32_t features)
             table->vectors = ascending[i];
 }
 
+/* Entries by quant_type, of which some are empty. */
+static void put(const matmul_kernel **slots, const matmul_kernel *kernels, uint32_t features)
+{
+    for (size_t type = 0; type < KERNEL_FORMATS; type++)
+        if (kernels[type].run != NULL && has(features, kernels[type].needs))
+            slots[type] = &kernels[type];
+}
+
 void kernel_x86_init(kernel_table *table, uint32_t features)
 {
-    set_attention(table, features);
-    set_vectors(table, features);
-    const matmul_kernel *const matmul[] = {&matmul_decoded_avx2, &matmul_decoded_avx512};
-    for (size_t i = 0; i < sizeof matmul / sizeof *matmul; i++)
+    const matmul_kernel *const decoded[] = {&matmul_decoded_avx2, &matmul_decoded_avx512};
+    for (size_t i = 0; i < sizeof decoded / sizeof *decoded; i++)
         for (size_t type = 0; type < KERNEL_FORMATS; type++)
-            if (table->matmul[type] != NULL && has(features, matmul[i]->needs))
-                table->matmul[type] = matmul[i];
+            if (table->matmul[type] != NULL && has(features, decoded[i]->needs))
+                table->matmul[type] = decoded[i];
 
-    const matmul_kernel *const panels[] = {panels_avx2, panels_avxvnni, panels_avx512vnni};
-    for (size_t i = 0; i < sizeof panels / sizeof *panels; i++)
-        for (size_t type = 0; type < KERNEL_FORMATS; type++)
-            if (panels[i][type].run != NULL && has(features, panels[i][type].needs))
-                table->panels[type] = &panels[i][type];
+    put(table->matmul, matmul_float_avx2, features);
+    put(table->matmul, matmul_float_avx512, features);
+    put(table->panels, panels_avx2, features);
+    put(table->panels, panels_avxvnni, features);
+    put(table->panels, panels_avx512vnni, features);
 
     if (has(features, CPU_AVX2 | CPU_F16C))
         table->to_int8 = int8_tokens_store_avx2;
     if (has(features, CPU_AVX2 | CPU_F16C | CPU_AVX512))
         table->to_int8 = int8_tokens_store_avx512;
+
+    set_attention(table, features);
+    set_vectors(table, features);
 }

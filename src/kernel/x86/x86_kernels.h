@@ -6,6 +6,11 @@
 
 extern const matmul_kernel matmul_decoded_avx2;
 extern const matmul_kernel matmul_decoded_avx512;
+
+/* By quant_type; other formats than F32, F16 and BF16 have empty entries. */
+extern const matmul_kernel matmul_float_avx2[KERNEL_FORMATS];
+extern const matmul_kernel matmul_float_avx512[KERNEL_FORMATS];
+
 /* By quant_type; formats that are not packed have empty entries. */
 extern const matmul_kernel panels_avx2[KERNEL_FORMATS];
 extern const matmul_kernel panels_avxvnni[KERNEL_FORMATS];
