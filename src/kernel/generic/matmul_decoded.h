@@ -10,10 +10,7 @@
 #define MOTE_KERNEL_GENERIC_MATMUL_DECODED_H
 
 #include "base/bytes.h"
-#include "kernel/generic/vector_lanes.h"
-#include "kernel/kernels.h"
-
-enum { ROWS = 4 };
+#include "kernel/generic/row_sums.h"
 
 static size_t decoded_scratch_bytes(size_t columns)
 {
@@ -73,21 +70,6 @@ __attribute__((always_inline)) static inline void multiply_tile(quant_type type,
             for (size_t r = 0; r < ROWS; r++)
                 tail[r] += weight_at(type, w.row[r], i) * x[t * x_stride + i];
         out[t] = lanes_sum4(sum[t]) + tail;
-    }
-}
-
-static inline void write_sums(const matmul_job *job, size_t token, size_t row, size_t count, quad sum)
-{
-    float *at = job->y_rows != NULL ? job->y_rows[token] + row : job->y + token * job->y_stride + row;
-    if (count == ROWS) {
-        if (job->bias != NULL)
-            sum += quad_load(job->bias + row);
-        quad_store(at, job->accumulate ? quad_load(at) + sum : sum);
-        return;
-    }
-    for (size_t r = 0; r < count; r++) {
-        float value = job->bias != NULL ? sum[r] + job->bias[row + r] : sum[r];
-        at[r] = job->accumulate ? at[r] + value : value;
     }
 }
 

@@ -42,6 +42,8 @@ void kernel_x86_init(kernel_table *table, uint32_t features)
 
     put(table->matmul, matmul_float_avx2, features);
     put(table->matmul, matmul_float_avx512, features);
+    if (has(features, matmul_float_avx512bf16.needs))
+        table->matmul[QUANT_BF16] = &matmul_float_avx512bf16;
     put(table->panels, panels_avx2, features);
     put(table->panels, panels_avxvnni, features);
     put(table->panels, panels_avx512vnni, features);

@@ -10,6 +10,7 @@ extern const matmul_kernel matmul_decoded_avx512;
 /* By quant_type; other formats than F32, F16 and BF16 have empty entries. */
 extern const matmul_kernel matmul_float_avx2[KERNEL_FORMATS];
 extern const matmul_kernel matmul_float_avx512[KERNEL_FORMATS];
+extern const matmul_kernel matmul_float_avx512bf16; /* for BF16 */
 
 /* By quant_type; formats that are not packed have empty entries. */
 extern const matmul_kernel panels_avx2[KERNEL_FORMATS];
