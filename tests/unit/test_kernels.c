@@ -120,12 +120,12 @@ static void test_batches_of_float_rows(void **state)
                               .y = together[0],
                               .y_stride = ROWS};
             assert_true(kernels.matmul[format->type]->scratch_bytes(COLUMNS) <= 1 << 20);
-            matmul(&kernels, pool, &job, scratch, 1 << 20);
+            matmul(&kernels, pool, &job, 1, scratch, 1 << 20);
             for (size_t t = 0; t < TOKENS; t++) {
                 job.tokens = 1;
                 job.x = (float *)x.at + t * COLUMNS;
                 job.y = alone;
-                matmul(&kernels, pool, &job, scratch, 1 << 20);
+                matmul(&kernels, pool, &job, 1, scratch, 1 << 20);
                 assert_memory_equal(alone, together[t], sizeof alone);
             }
         }
