@@ -2,19 +2,33 @@
 #include "base/thread_pool.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* About 20 µs on a small core: longer than the gap between two loops of a forward pass, far shorter than a sleep and a
- * wake-up are worth. */
-enum { SPINS = 4000 };
+#include "base/clock.h"
+#include "base/processors.h"
 
+/* How long a thread spins before it sleeps. Waking one takes some 5 to 50 µs, and what a program does between two tokens
+ * (drawing one of 150,000, printing it) takes about as long: both shall find the threads awake. */
+static const double SPIN_SECONDS = 100e-6;
+
+enum { SPINS_PER_LOOK = 64 }; /* at the clock: about a microsecond */
+
+/* A thread of the pool; the first is whoever calls thread_pool_for, and is not ours.
+ *
+ * Going to sleep and waking are a handshake over `asleep`. The sleeper raises it and then looks once more whether there is
+ * work; the waker makes work and then looks at the flag. All four are sequentially consistent, so one of the two sees the
+ * other. Whoever takes the flag down decides: a waker posts, a sleeper that found work goes on. So nobody posts to a
+ * thread that spins, and handing a loop to spinning threads is no system call. */
 typedef struct pool_worker {
     thread_pool *pool;
     uint32_t index;
     pthread_t thread;
+    atomic_bool asleep;
+    sem_t wake;
 } pool_worker;
 
 /* A loop is cut into ranges, and a ticket says how many of which loop are still to be taken:
@@ -27,10 +41,8 @@ typedef struct pool_worker {
 struct thread_pool {
     uint32_t size;
     pool_worker *worker; /* [size]; the caller is the first */
-    pthread_mutex_t lock;
-    pthread_cond_t wake; /* workers: a new loop, or the end */
-    pthread_cond_t done; /* caller: the last range is finished */
-    bool stop;           /* under lock */
+    atomic_bool stop;
+    atomic_uint active; /* threads that take part; changes between loops */
 
     /* The loop at hand. Written before the ticket shows its number, and not again before every range is finished. */
     thread_pool_loop *loop;
@@ -39,7 +51,7 @@ struct thread_pool {
     size_t grain;
     uint32_t ranges;
     atomic_uint finished;
-    _Atomic uint64_t ticket; /* moved to a new loop under lock, so that no sleeper misses it */
+    _Atomic uint64_t ticket;
 };
 
 static inline void spin_hint(void)
@@ -56,6 +68,59 @@ static uint32_t loop_number(uint64_t ticket)
     return (uint32_t)(ticket >> 32);
 }
 
+/* ---- waiting ---- */
+
+/* What a thread waits for: a worker for another loop than number `seen`, or the end; the caller for its loop's ranges. */
+typedef struct pool_wait {
+    pool_worker *self;
+    uint32_t seen;
+    uint32_t ranges;
+} pool_wait;
+
+static bool is_over(const pool_wait *w)
+{
+    thread_pool *pool = w->self->pool;
+    if (w->self->index == 0)
+        return atomic_load(&pool->finished) == w->ranges;
+    return loop_number(atomic_load(&pool->ticket)) != w->seen || atomic_load(&pool->stop);
+}
+
+/* False: it was not over in time. */
+static bool spin(const pool_wait *w)
+{
+    for (double begin = 0, now = 0; now - begin < SPIN_SECONDS;) {
+        for (int i = 0; i < SPINS_PER_LOOK; i++) {
+            if (is_over(w))
+                return true;
+            spin_hint();
+        }
+        now = clock_seconds();
+        begin = begin > 0 ? begin : now;
+    }
+    return false;
+}
+
+static void sleep_until_over(const pool_wait *w)
+{
+    pool_worker *self = w->self;
+    for (bool over = false; !over;) {
+        atomic_store(&self->asleep, true);
+        over = is_over(w);
+        if (over && atomic_exchange(&self->asleep, false))
+            return;
+        while (sem_wait(&self->wake) != 0) /* a signal handler ran */
+            ;
+    }
+}
+
+static void wake(pool_worker *worker)
+{
+    if (atomic_load(&worker->asleep) && atomic_exchange(&worker->asleep, false))
+        sem_post(&worker->wake);
+}
+
+/* ---- loops ---- */
+
 /* Runs ranges of the loop of that number until none is left. */
 static void take_ranges(thread_pool *pool, uint32_t number, uint32_t worker)
 {
@@ -67,55 +132,28 @@ static void take_ranges(thread_pool *pool, uint32_t number, uint32_t worker)
         uint32_t ranges = pool->ranges;
         size_t begin = (ranges - (uint32_t)ticket) * pool->grain, left = pool->count - begin;
         pool->loop(pool->context, begin, begin + (left < pool->grain ? left : pool->grain), worker);
-        if (atomic_fetch_add_explicit(&pool->finished, 1, memory_order_acq_rel) + 1 == ranges && worker != 0) {
-            pthread_mutex_lock(&pool->lock);
-            pthread_cond_signal(&pool->done);
-            pthread_mutex_unlock(&pool->lock);
-        }
+        if (atomic_fetch_add(&pool->finished, 1) + 1 == ranges && worker != 0)
+            wake(&pool->worker[0]);
         ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
     }
 }
 
-/* Waits for another loop than that of number `seen`. False: the pool closes. */
-static bool await_loop(thread_pool *pool, uint32_t *seen)
-{
-    uint32_t number = *seen;
-    for (int spin = 0; spin < SPINS && number == *seen; spin++) {
-        spin_hint();
-        number = loop_number(atomic_load_explicit(&pool->ticket, memory_order_acquire));
-    }
-    bool more = true;
-    if (number == *seen) {
-        pthread_mutex_lock(&pool->lock);
-        while ((number = loop_number(atomic_load_explicit(&pool->ticket, memory_order_acquire))) == *seen &&
-               !pool->stop)
-            pthread_cond_wait(&pool->wake, &pool->lock);
-        more = !pool->stop;
-        pthread_mutex_unlock(&pool->lock);
-    }
-    *seen = number;
-    return more;
-}
-
 static void *worker_main(void *argument)
 {
-    const pool_worker *self = argument;
-    for (uint32_t number = 0; await_loop(self->pool, &number);)
-        take_ranges(self->pool, number, self->index);
-    return NULL;
-}
-
-static void await_ranges(thread_pool *pool, uint32_t ranges)
-{
-    for (int spin = 0; spin < SPINS; spin++) {
-        if (atomic_load_explicit(&pool->finished, memory_order_acquire) == ranges)
-            return;
-        spin_hint();
+    pool_worker *self = argument;
+    thread_pool *pool = self->pool;
+    for (pool_wait w = {.self = self};;) {
+        /* The number of active threads belongs to the loop whose ticket was seen: it was set before, and a loop of which
+         * a range can still be taken is not over. */
+        bool takes_part = self->index < atomic_load(&pool->active);
+        if (!takes_part || !spin(&w))
+            sleep_until_over(&w);
+        if (atomic_load(&pool->stop))
+            return NULL;
+        w.seen = loop_number(atomic_load(&pool->ticket));
+        if (self->index < atomic_load(&pool->active))
+            take_ranges(pool, w.seen, self->index);
     }
-    pthread_mutex_lock(&pool->lock);
-    while (atomic_load_explicit(&pool->finished, memory_order_acquire) != ranges)
-        pthread_cond_wait(&pool->done, &pool->lock);
-    pthread_mutex_unlock(&pool->lock);
 }
 
 void thread_pool_for(thread_pool *pool, size_t count, size_t grain, thread_pool_loop *loop, void *context)
@@ -126,7 +164,8 @@ void thread_pool_for(thread_pool *pool, size_t count, size_t grain, thread_pool_
         grain = 1;
     if (grain < count / INT32_MAX)
         grain = count / INT32_MAX + 1; /* so that the number of ranges fits the ticket */
-    if (pool->size == 1 || count <= grain) {
+    uint32_t active = thread_pool_active(pool);
+    if (active == 1 || count <= grain) {
         loop(context, 0, count, 0);
         return;
     }
@@ -137,15 +176,28 @@ void thread_pool_for(thread_pool *pool, size_t count, size_t grain, thread_pool_
     pool->grain = grain;
     pool->ranges = ranges;
     atomic_store_explicit(&pool->finished, 0, memory_order_relaxed);
-    pthread_mutex_lock(&pool->lock);
     uint32_t number = loop_number(atomic_load_explicit(&pool->ticket, memory_order_relaxed)) + 1;
-    atomic_store_explicit(&pool->ticket, (uint64_t)number << 32 | ranges, memory_order_release);
-    pthread_cond_broadcast(&pool->wake);
-    pthread_mutex_unlock(&pool->lock);
+    atomic_store(&pool->ticket, (uint64_t)number << 32 | ranges);
+    for (uint32_t i = 1; i < active && i < ranges; i++)
+        wake(&pool->worker[i]);
 
     take_ranges(pool, number, 0);
-    await_ranges(pool, ranges);
+    pool_wait w = {.self = &pool->worker[0], .ranges = ranges};
+    if (!spin(&w))
+        sleep_until_over(&w);
 }
+
+void thread_pool_limit(thread_pool *pool, uint32_t threads)
+{
+    atomic_store(&pool->active, threads < 1 ? 1 : threads < pool->size ? threads : pool->size);
+}
+
+uint32_t thread_pool_active(const thread_pool *pool)
+{
+    return atomic_load_explicit(&pool->active, memory_order_relaxed);
+}
+
+/* ---- life ---- */
 
 /* Signals belong to the program's own threads: a worker never runs its handlers. SIGBUS and its like are synchronous and
  * stay open. */
@@ -163,11 +215,13 @@ static int start_worker(pool_worker *worker)
     return result;
 }
 
-mote_status thread_pool_open(thread_pool **out, uint32_t threads, mote_error *error)
+mote_status thread_pool_open_for(thread_pool **out, uint32_t threads, uint32_t processors, mote_error *error)
 {
     *out = NULL;
     if (threads == 0 || threads > THREAD_POOL_MOST)
         return fail(error, MOTE_E_ARGUMENT, "%u threads asked for; choose 1 to %d", threads, THREAD_POOL_MOST);
+    if (threads > processors)
+        threads = processors > 0 ? processors : 1;
     thread_pool *pool = calloc(1, sizeof *pool);
     if (pool == NULL)
         return fail_memory(error, sizeof *pool, "the thread pool");
@@ -176,17 +230,19 @@ mote_status thread_pool_open(thread_pool **out, uint32_t threads, mote_error *er
         free(pool);
         return fail_memory(error, threads * sizeof *pool->worker, "the thread pool");
     }
-    pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->wake, NULL);
-    pthread_cond_init(&pool->done, NULL);
+    atomic_init(&pool->stop, false);
+    atomic_init(&pool->active, threads);
     atomic_init(&pool->finished, 0);
     atomic_init(&pool->ticket, 0);
-    for (pool->size = 1; pool->size < threads; pool->size++) {
+    for (pool->size = 0; pool->size < threads; pool->size++) {
         pool_worker *worker = &pool->worker[pool->size];
         worker->pool = pool;
         worker->index = pool->size;
-        if (start_worker(worker) != 0) {
+        atomic_init(&worker->asleep, false);
+        sem_init(&worker->wake, 0, 0);
+        if (worker->index > 0 && start_worker(worker) != 0) {
             uint32_t started = pool->size;
+            sem_destroy(&worker->wake);
             thread_pool_close(pool);
             return fail(error, MOTE_E_LIMIT, "only %u of %u threads could be started; ask for fewer", started, threads);
         }
@@ -195,19 +251,23 @@ mote_status thread_pool_open(thread_pool **out, uint32_t threads, mote_error *er
     return MOTE_OK;
 }
 
+mote_status thread_pool_open(thread_pool **out, uint32_t threads, mote_error *error)
+{
+    processor_set allowed = processors_allowed();
+    return thread_pool_open_for(out, threads, processors_usable(&allowed, ""), error);
+}
+
 void thread_pool_close(thread_pool *pool)
 {
     if (pool == NULL)
         return;
-    pthread_mutex_lock(&pool->lock);
-    pool->stop = true;
-    pthread_cond_broadcast(&pool->wake);
-    pthread_mutex_unlock(&pool->lock);
-    for (uint32_t i = 1; i < pool->size; i++)
+    atomic_store(&pool->stop, true);
+    for (uint32_t i = 1; i < pool->size; i++) {
+        wake(&pool->worker[i]);
         pthread_join(pool->worker[i].thread, NULL);
-    pthread_cond_destroy(&pool->done);
-    pthread_cond_destroy(&pool->wake);
-    pthread_mutex_destroy(&pool->lock);
+    }
+    for (uint32_t i = 0; i < pool->size; i++)
+        sem_destroy(&pool->worker[i].wake);
     free(pool->worker);
     free(pool);
 }

@@ -46,7 +46,7 @@ void matmul(const kernel_table *kernels, thread_pool *pool, const matmul_job *jo
     for (size_t i = 0; i < count; i++)
         units += units_of(&jobs[i]);
     /* About four ranges a thread: enough to even out a slow one, few enough that taking them costs nothing. */
-    size_t grain = units / (4 * (size_t)thread_pool_size(pool));
+    size_t grain = units / (4 * (size_t)thread_pool_active(pool));
     matmul_loop loop = {kernels, jobs, scratch, scratch_stride};
     thread_pool_for(pool, units, grain > 0 ? grain : 1, run_units, &loop);
 }

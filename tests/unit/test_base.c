@@ -1,7 +1,6 @@
 /* base: checked arithmetic, error sentences, number formats, the arena, the thread pool. */
 #include <math.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,7 +11,6 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/clock.h"
-#include "base/thread_pool.h"
 
 #undef fail /* the function, not cmocka's macro */
 
@@ -121,75 +119,6 @@ static void test_arena_counts_what_it_places(void **state)
     assert_false(arena_allocate(&memory, SIZE_MAX - 0xffff)); /* half of it fits where size_t has 32 bits */
 }
 
-typedef struct marks {
-    atomic_uint *seen;
-    atomic_uint most_worker;
-} marks;
-
-static void mark(void *context, size_t begin, size_t end, uint32_t worker)
-{
-    marks *m = context;
-    for (size_t i = begin; i < end; i++)
-        atomic_fetch_add(&m->seen[i], 1);
-    unsigned most = atomic_load(&m->most_worker);
-    while (worker > most && !atomic_compare_exchange_weak(&m->most_worker, &most, worker))
-        ;
-}
-
-/* Every index exactly once, whatever the sizes; loops in quick succession and after a pause that puts workers to sleep. */
-static void test_pool_covers_every_index_once(void **state)
-{
-    (void)state;
-    enum { MOST = 1000 };
-    atomic_uint *seen = calloc(MOST, sizeof *seen);
-    for (uint32_t threads = 1; threads <= 5; threads++) {
-        thread_pool *pool;
-        assert_int_equal(thread_pool_open(&pool, threads, NULL), MOTE_OK);
-        assert_int_equal(thread_pool_size(pool), threads);
-        for (size_t round = 0; round < 600; round++) {
-            size_t count = round * 7 % MOST, grain = round % 5 == 4 ? MOST : round % 5;
-            marks m = {seen, 0};
-            memset(seen, 0, MOST * sizeof *seen);
-            thread_pool_for(pool, count, grain, mark, &m);
-            for (size_t i = 0; i < MOST; i++)
-                assert_int_equal(seen[i], i < count);
-            assert_true(m.most_worker < threads);
-            if (round % 200 == 199)
-                nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-        }
-        thread_pool_close(pool);
-    }
-    free(seen);
-}
-
-/* A pool without work must not use the processor. */
-static void test_idle_pool_sleeps(void **state)
-{
-    (void)state;
-    thread_pool *pool;
-    marks m = {calloc(64, sizeof(atomic_uint)), 0};
-    assert_int_equal(thread_pool_open(&pool, 4, NULL), MOTE_OK);
-    thread_pool_for(pool, 64, 1, mark, &m);
-    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
-    clock_t before = clock();
-    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
-    assert_true((double)(clock() - before) / CLOCKS_PER_SEC < 0.02);
-    thread_pool_close(pool);
-    free(m.seen);
-}
-
-static void test_pool_refuses_nonsense(void **state)
-{
-    (void)state;
-    thread_pool *pool = (thread_pool *)&pool;
-    mote_error error;
-    assert_int_equal(thread_pool_open(&pool, 0, &error), MOTE_E_ARGUMENT);
-    assert_null(pool);
-    assert_int_equal(thread_pool_open(&pool, THREAD_POOL_MOST + 1, &error), MOTE_E_ARGUMENT);
-    assert_non_null(strstr(error.text, "257 threads"));
-    thread_pool_close(NULL);
-}
-
 static void test_clock_moves_forward(void **state)
 {
     (void)state;
@@ -207,9 +136,6 @@ int main(void)
         cmocka_unit_test(test_status_texts),
         cmocka_unit_test(test_half_precision),
         cmocka_unit_test(test_arena_counts_what_it_places),
-        cmocka_unit_test(test_pool_covers_every_index_once),
-        cmocka_unit_test(test_idle_pool_sleeps),
-        cmocka_unit_test(test_pool_refuses_nonsense),
         cmocka_unit_test(test_clock_moves_forward),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
