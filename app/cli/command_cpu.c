@@ -1,5 +1,6 @@
 /* mote cpu: what the machine offers and which kernels were chosen for it. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "commands.h"
 #include "json_output.h"
@@ -10,34 +11,65 @@ static const struct option table[] = {
 };
 static const struct option_group own_options = {"Options", table};
 
-static json_t *kernels_json(void)
+/* {operation: {format: kernel}} */
+static json_t *kernels_json(const char *cpu)
 {
-    const char *format, *kernel;
-    json_t *kernels = json_object();
-    for (size_t i = 0; mote_cpu_kernel(i, &format, &kernel) == MOTE_OK; i++) {
-        if (json_object_set_new(kernels, format, json_string(kernel)) != 0) {
-            json_decref(kernels);
+    mote_kernel_info kernel;
+    json_t *operations = json_object();
+    for (size_t i = 0; mote_cpu_kernel(&kernel, i, cpu, NULL) == MOTE_OK; i++) {
+        json_t *formats = json_object_get(operations, kernel.operation);
+        if (formats == NULL && json_object_set_new(operations, kernel.operation, formats = json_object()) != 0)
+            formats = NULL;
+        if (json_object_set_new(formats, kernel.format, json_string(kernel.kernel)) != 0) {
+            json_decref(operations);
             return NULL;
         }
     }
-    return kernels;
+    return operations;
+}
+
+static int print_json(struct output *out, const mote_cpu_info *cpu, const char *mask)
+{
+    /* clang-format off */
+    return output_json(out,
+        json_pack("{s:s, s:o, s:s, s:s, s:I, s:I, s:o}",
+            "architecture", cpu->architecture,
+            "name", json_text(cpu->name, strlen(cpu->name)),
+            "features", cpu->features,
+            "masked", cpu->masked,
+            "processors", (json_int_t)cpu->processors,
+            "threads", (json_int_t)cpu->threads,
+            "kernels", kernels_json(mask)),
+        JSON_INDENT(2));
+    /* clang-format on */
 }
 
 static int run(const struct settings *settings)
 {
     mote_cpu_info cpu;
-    const char *format, *kernel;
+    mote_error error;
+    mote_kernel_info kernel;
     struct output out = output_to(stdout, "standard output");
-    mote_cpu_describe(&cpu);
+    if (mote_cpu_describe(&cpu, settings->cpu, &error) != MOTE_OK) {
+        complain("%s", error.text);
+        return EXIT_FAILURE;
+    }
     if (settings->json)
-        return output_json(&out,
-                           json_pack("{s:s, s:s, s:I, s:o}", "architecture", cpu.architecture, "features", cpu.features,
-                                     "processors", (json_int_t)cpu.processors, "kernels", kernels_json()),
-                           JSON_INDENT(2));
-    output_print(&out, "architecture  %s\nfeatures      %s\nprocessors    %u\n\nKernels\n", cpu.architecture,
-                 *cpu.features != '\0' ? cpu.features : "none that mote uses", cpu.processors);
-    for (size_t i = 0; mote_cpu_kernel(i, &format, &kernel) == MOTE_OK; i++)
-        output_print(&out, "  %-12s%s\n", format, kernel);
+        return print_json(&out, &cpu, settings->cpu);
+    output_print(&out, "architecture  %s\n", cpu.architecture);
+    if (*cpu.name != '\0')
+        output_print(&out, "name          %s\n", cpu.name);
+    output_print(&out, "features      %s\n", *cpu.features != '\0' ? cpu.features : "none that mote uses");
+    if (*cpu.masked != '\0')
+        output_print(&out, "masked        %s\n", cpu.masked);
+    output_print(&out, "processors    %u\nthreads       %u\n", cpu.processors, cpu.threads);
+    const char *operation = "";
+    for (size_t i = 0; mote_cpu_kernel(&kernel, i, settings->cpu, NULL) == MOTE_OK; i++) {
+        if (strcmp(operation, kernel.operation) != 0)
+            output_print(&out, "\n%-14s%s\n", kernel.operation, "kernel");
+        operation = kernel.operation;
+        output_print(&out, "  %-12s%s\n", kernel.format, kernel.kernel);
+    }
     return output_finish(&out, EXIT_SUCCESS);
 }
 
@@ -46,8 +78,15 @@ const struct command command_cpu = {
     .operands = "",
     .summary = "this processor, and the kernels chosen for it",
     .text =
-        "Prints what the processor can do, how many processors this process may use, and which kernel computes with "
-        "each weight format.",
+        "Prints what the processor can do, how many processors this process may use at once and how many threads mote "
+        "starts by itself, and which kernel computes with each format of weights and of the memory of earlier tokens.\n"
+        "The environment variable MOTE_CPU rules features out, here and wherever a model runs: generic allows none, "
+        "avx2 or dotprod that feature and all before it in the architecture's order, avx2,f16c exactly those. The "
+        "order "
+        "is f16c, avx2, avx-vnni, avx512, avx512-vnni, avx512-bf16; on Arm neon, fp16, dotprod, i8mm, bf16; on RISC-V "
+        "rvv.",
+    .examples = "mote cpu\n"
+                "MOTE_CPU=avx2 mote cpu",
     .groups = {&own_options},
     .run = run,
 };

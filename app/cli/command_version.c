@@ -23,7 +23,7 @@ static int run(const struct settings *settings)
     mote_cpu_info cpu;
     struct output out = output_to(stdout, "standard output");
     (void)settings;
-    mote_cpu_describe(&cpu);
+    mote_cpu_describe(&cpu, NULL, NULL);
     output_print(&out, "mote      %s\ncompiler  %s\nbuild     %s\nmachine   %s\n", mote_version(), COMPILER,
                  MOTE_BUILD_TYPE, cpu.architecture);
     return output_finish(&out, EXIT_SUCCESS);

@@ -14,8 +14,9 @@
 
 #include "interrupt.h"
 #include "output.h"
+#include "state_path.h"
 
-enum { HISTORY_LINES = 1000, LINE_MAX_BYTES = 1 << 20, PATH_CAPACITY = 4096 };
+enum { HISTORY_LINES = 1000, LINE_MAX_BYTES = 1 << 20 };
 
 struct line_editor {
     EditLine *edit; /* NULL: not a terminal */
@@ -28,47 +29,24 @@ struct line_editor {
 
 /* ---------------------------------------------------------------------------------------------------------- history */
 
-/* The history file's path, with its directories made; false if there is no home for it. */
-static bool history_path(char path[PATH_CAPACITY])
-{
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    int length;
-    if (state != NULL && state[0] == '/')
-        length = snprintf(path, PATH_CAPACITY, "%s/mote/history", state);
-    else if (home != NULL && home[0] == '/')
-        length = snprintf(path, PATH_CAPACITY, "%s/.local/state/mote/history", home);
-    else
-        return false;
-    if (length < 0 || length >= PATH_CAPACITY - 8) /* room for ".new" */
-        return false;
-    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        int made = mkdir(path, 0700);
-        *slash = '/';
-        if (made != 0 && errno != EEXIST)
-            return false;
-    }
-    return true;
-}
-
 static void load_history(struct line_editor *editor)
 {
-    char path[PATH_CAPACITY];
+    char path[STATE_PATH_CAPACITY];
     HistEvent event;
     history(editor->history, &event, H_SETSIZE, HISTORY_LINES);
     history(editor->history, &event, H_SETUNIQUE, 1);
-    if (history_path(path))
+    if (state_path(path, "history", true))
         history(editor->history, &event, H_LOAD, path);
 }
 
 /* Whole or not at all: written beside the old one, readable by its owner alone, then put in its place. */
 static void save_history(struct line_editor *editor)
 {
-    char path[PATH_CAPACITY], fresh[PATH_CAPACITY];
+    char path[STATE_PATH_CAPACITY], fresh[STATE_PATH_CAPACITY];
     HistEvent event;
-    if (!history_path(path))
+    if (!state_path(path, "history", true))
         return;
-    snprintf(fresh, sizeof fresh, "%.*s.new", PATH_CAPACITY - 8, path);
+    snprintf(fresh, sizeof fresh, "%.*s.new", STATE_PATH_CAPACITY - 8, path);
     mode_t mask = umask(0077);
     if (history(editor->history, &event, H_SAVE, fresh) < 0 || rename(fresh, path) != 0)
         unlink(fresh);

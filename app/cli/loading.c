@@ -1,8 +1,11 @@
 #include "loading.h"
 
+#include <stdlib.h>
+
 #include "interrupt.h"
 #include "output.h"
 #include "progress.h"
+#include "tuning.h"
 
 mote_model *load_parts(const struct settings *settings, mote_parts parts)
 {
@@ -22,11 +25,43 @@ static mote_status open_model(struct loaded *loaded, const struct settings *sett
     struct progress progress;
     mote_model_options_init(&options);
     progress_start(&progress, "loading", progress_size(settings->model));
+    options.cpu = settings->cpu;
     options.progress = progress_step;
     options.user = &progress;
     mote_status status = mote_model_open(&loaded->model, settings->model, &options, error);
     progress_end(&progress);
     return status;
+}
+
+void complain_of_tunings(const struct tunings *tunings)
+{
+    if (tunings->state == TUNING_FOREIGN)
+        complain("%s was measured on another machine (%s, %u processors) and is not used; run mote tune here",
+                 tunings->path, *tunings->machine != '\0' ? tunings->machine : "unknown", tunings->processors);
+    else if (tunings->state == TUNING_DAMAGED)
+        complain("%s is damaged and not used; run mote tune, or mote tune --forget", tunings->path);
+}
+
+/* Threads that the user did not choose are as mote tune measured them for a model like this. True if they are. */
+static bool apply_tuning(const struct settings *settings, const mote_model_info *info, mote_engine_options *options)
+{
+    if (options->threads != 0)
+        return false;
+    struct tunings *tunings = malloc(sizeof *tunings);
+    const struct tuning *found = NULL;
+    if (tunings != NULL) {
+        tunings_load(tunings);
+        if (settings->verbose || (tunings->state == TUNING_DAMAGED && !settings->quiet))
+            complain_of_tunings(tunings);
+        found = tunings_find(tunings, info->weight_bytes);
+    }
+    if (found != NULL) {
+        options->decode_threads = found->decode_threads;
+        if (options->prefill_threads == 0)
+            options->prefill_threads = found->prefill_threads;
+    }
+    free(tunings);
+    return found != NULL;
 }
 
 bool loaded_open(struct loaded *loaded, const struct settings *settings)
@@ -37,8 +72,13 @@ bool loaded_open(struct loaded *loaded, const struct settings *settings)
     *loaded = (struct loaded){0};
     if (settings->kv != 0)
         options.kv = (mote_kv_type)(settings->kv - 1);
-    if (open_model(loaded, settings, &error) != MOTE_OK ||
-        mote_engine_open(&loaded->engine, loaded->model, &options, &error) != MOTE_OK ||
+    bool tuned = false;
+    mote_status status = open_model(loaded, settings, &error);
+    if (status == MOTE_OK) {
+        mote_model_describe(loaded->model, &loaded->info);
+        tuned = apply_tuning(settings, &loaded->info, &options);
+    }
+    if (status != MOTE_OK || mote_engine_open(&loaded->engine, loaded->model, &options, &error) != MOTE_OK ||
         mote_session_open(&loaded->session, loaded->engine, &error) != MOTE_OK) {
         if (error.status == MOTE_E_CANCELLED)
             complain("stopped while loading the model; run again");
@@ -47,8 +87,13 @@ bool loaded_open(struct loaded *loaded, const struct settings *settings)
         loaded_close(loaded);
         return false;
     }
-    mote_model_describe(loaded->model, &loaded->info);
     mote_engine_describe(loaded->engine, &loaded->limits);
+    if (settings->verbose)
+        complain("threads: %u for the prompt, %u for decoding%s", loaded->limits.prefill_threads,
+                 loaded->limits.decode_threads,
+                 tuned                  ? ", as mote tune measured"
+                 : options.threads == 0 ? "; mote tune would measure what is best"
+                                        : "");
     loaded->seconds = seconds_now() - start;
     interrupt_watch(loaded->session);
     return true;

@@ -18,6 +18,10 @@ struct loaded {
 bool loaded_open(struct loaded *loaded, const struct settings *settings);
 void loaded_close(struct loaded *loaded);
 
+/* Why what mote tune kept is not used: it is another machine's, or damaged. */
+struct tunings;
+void complain_of_tunings(const struct tunings *tunings);
+
 /* Only parts of a model: no weights are touched. NULL after complaining. */
 mote_model *load_parts(const struct settings *settings, mote_parts parts);
 

@@ -9,8 +9,9 @@
 #include "output.h"
 
 const struct command *const commands[] = {
-    &command_run,  &command_chat,  &command_info, &command_tokenize, &command_logits, &command_dequant,
-    &command_pack, &command_synth, &command_cpu,  &command_version,  &command_help,   NULL,
+    &command_run,     &command_chat, &command_info,  &command_tokenize, &command_logits,
+    &command_dequant, &command_pack, &command_synth, &command_cpu,      &command_tune,
+    &command_version, &command_help, NULL,
 };
 
 /* A standard stream that was closed by the caller must not become the number of the next file we open. It is
@@ -35,6 +36,21 @@ static int unknown_command(const char *word)
     return usage_error("", "unknown command '%.64s'; to ask a model, write mote run '%.64s'", word, word);
 }
 
+/* The one variable that changes what is computed with: for comparing, and for ruling a feature out. */
+static bool read_environment(struct settings *settings)
+{
+    mote_cpu_info cpu;
+    mote_error error;
+    const char *wanted = getenv("MOTE_CPU");
+    if (wanted == NULL || *wanted == '\0')
+        return true;
+    settings->cpu = wanted;
+    if (mote_cpu_describe(&cpu, wanted, &error) == MOTE_OK)
+        return true;
+    usage_error("cpu", "MOTE_CPU: %s", error.text);
+    return false;
+}
+
 static int dispatch(const char *const *words, size_t count)
 {
     struct settings settings;
@@ -52,6 +68,8 @@ static int dispatch(const char *const *words, size_t count)
     case PARSE_FAILED: return EXIT_USAGE;
     case PARSE_DONE: break;
     }
+    if (command != &command_help && !read_environment(&settings))
+        return EXIT_USAGE;
     return command->run(&settings);
 }
 

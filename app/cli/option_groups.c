@@ -14,12 +14,16 @@ static const struct option machine_table[] = {
     {"ctx", 'c', OPTION_COUNT, "N", 1, 1 << 24, AT(engine.context),
      "How many tokens of prompt and answer fit together. Default: what the model was made for, at most 4096."},
     {"threads", 't', OPTION_COUNT, "N", 1, 1024, AT(engine.threads),
-     "Processors to use. Default: all that this process may use."},
+     "Processors to use. Default: as mote tune has measured, or the fast ones that this process may use."},
+    {"threads-batch", 0, OPTION_COUNT, "N", 1, 1024, AT(engine.prefill_threads),
+     "Processors for the prompt, where it is better with more or fewer than the answer. Default: as --threads."},
     {"batch", 0, OPTION_COUNT, "N", 1, 65536, AT(engine.batch),
      "Tokens of the prompt computed together. Default: 256. Less needs less memory."},
     {"kv", 0, OPTION_CHOICE, "f16|f32|q8", 0, 0, AT(kv),
      "Number format of the memory of earlier tokens: f32 is exact, f16 takes half its space, q8 little more than a "
      "quarter. Default: f16."},
+    {"verbose", 'v', OPTION_FLAG, NULL, 0, 0, AT(verbose),
+     "Say on standard error how many threads run, and why that many."},
     {0},
 };
 const struct option_group machine_options = {"Machine", machine_table};

@@ -48,6 +48,10 @@ struct settings {
     uint64_t weights_seed;
     bool force;
     bool list;
+    bool show; /* tune */
+    bool forget;
+    bool verbose;    /* machine */
+    const char *cpu; /* MOTE_CPU, or NULL */
 
     const char *operands[OPERANDS_MAX];
     size_t operand_count;

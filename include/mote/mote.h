@@ -86,6 +86,10 @@ typedef struct mote_model_options {
      * read when its weights are first used. `done` runs from 0 to 1. */
     bool (*progress)(void *user, double done);
     void *user;
+    /* Which features of the processor kernels may use, to compare or to rule one out: NULL: all; "generic": none; the name
+     * of one: that and all before it in mote_cpu_info's `names`; several with commas between them: those. The model's
+     * engines compute with them, too. */
+    const char *cpu;
 } mote_model_options;
 
 MOTE_API void mote_model_options_init(mote_model_options *options);
@@ -222,8 +226,10 @@ typedef struct mote_engine_options {
     uint32_t context;  /* tokens a session can hold; 0: the model's, at most 4096 */
     uint32_t sessions; /* sessions open at once; 0: 1 */
     uint32_t batch;    /* tokens of one forward pass; 0: 256 */
-    uint32_t threads;  /* 0: the processors this process may use */
+    uint32_t threads;  /* at most as many as processors this process may use; 0: the fast ones of those */
     mote_kv_type kv;
+    uint32_t decode_threads;  /* for steps of up to 8 tokens; 0: `threads` */
+    uint32_t prefill_threads; /* for longer ones; 0: `threads` */
 } mote_engine_options;
 
 MOTE_API void mote_engine_options_init(mote_engine_options *options);
@@ -239,13 +245,19 @@ typedef struct mote_engine_info {
     uint32_t context;
     uint32_t sessions;
     uint32_t batch;
-    uint32_t threads;
+    uint32_t threads; /* the caller's included; the most that can be set below */
     mote_kv_type kv;
     uint64_t kv_bytes;      /* all sessions */
     uint64_t scratch_bytes; /* activations */
+    uint32_t decode_threads;
+    uint32_t prefill_threads;
 } mote_engine_info;
 
 MOTE_API void mote_engine_describe(const mote_engine *engine, mote_engine_info *info);
+
+/* Changes how many of the engine's threads compute, from the next forward pass on: to find the best counts, or to keep a
+ * device cool. 0 leaves a count as it is; more than `threads` means all. Threads without work sleep. */
+MOTE_API void mote_engine_set_threads(mote_engine *engine, uint32_t decode_threads, uint32_t prefill_threads);
 
 /* Errors: LIMIT (as many sessions as the engine has are open), MEMORY. */
 MOTE_API mote_status mote_session_open(mote_session **out, mote_engine *engine, mote_error *error);
@@ -389,14 +401,25 @@ MOTE_API const char *mote_synth_type(size_t index);  /* "q4_0"; NULL past the la
 
 typedef struct mote_cpu_info {
     const char *architecture; /* "x86-64" */
-    const char *features;     /* "avx2 fma f16c avx512f …" */
-    uint32_t processors;      /* that this process may use */
+    char name[128];      /* as the processor or board calls itself: "Raspberry Pi 5 Model B Rev 1.0"; "": unknown */
+    char features[128];  /* that kernels may use: "f16c avx2 avx512" */
+    char masked[128];    /* that are there and were ruled out */
+    char names[128];     /* of all features of this architecture that mote knows, in ascending order */
+    uint32_t processors; /* that can run threads of this process at once, CPU quota considered */
+    uint32_t threads;    /* what an engine chooses: the fast ones of these, one for each core */
 } mote_cpu_info;
 
-MOTE_API void mote_cpu_describe(mote_cpu_info *info);
+/* `cpu` as in mote_model_options. Errors: ARGUMENT (a name that is none of `names`). */
+MOTE_API mote_status mote_cpu_describe(mote_cpu_info *info, const char *cpu, mote_error *error);
 
-/* The kernel chosen for each weight format, index from 0; MOTE_E_ARGUMENT past the last. */
-MOTE_API mote_status mote_cpu_kernel(size_t index, const char **format, const char **kernel);
+typedef struct mote_kernel_info {
+    const char *operation; /* "matmul", "attention" or "vectors" */
+    const char *format;    /* of weights "Q4_0", of the KV cache "f16"; "f32" */
+    const char *kernel;    /* "avx512" */
+} mote_kernel_info;
+
+/* The kernels chosen where a model is opened with this `cpu`, index from 0. Errors: ARGUMENT past the last, and as above. */
+MOTE_API mote_status mote_cpu_kernel(mote_kernel_info *info, size_t index, const char *cpu, mote_error *error);
 
 /* Peak resident memory of this process, mapped files included (VmHWM); 0 where the system does not tell. */
 MOTE_API uint64_t mote_peak_memory(void);

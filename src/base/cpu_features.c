@@ -1,9 +1,8 @@
 /* Processor detection: CPUID on x86, the kernel's auxiliary vector on Arm and RISC-V. */
-#define _GNU_SOURCE
 #include "base/cpu_features.h"
 
-#include <sched.h>
-#include <unistd.h>
+#include <stdio.h>
+#include <string.h>
 
 const char *cpu_feature_name(unsigned index)
 {
@@ -18,6 +17,8 @@ const char *cpu_feature_name(unsigned index)
 #if defined(__x86_64__)
 
 #include <cpuid.h>
+
+enum { FIRST_OF_OURS = CPU_INDEX_F16C, LAST_OF_OURS = CPU_INDEX_AVX512_BF16 };
 
 const char *cpu_architecture(void)
 {
@@ -67,6 +68,8 @@ uint32_t cpu_features(void)
 
 #include <sys/auxv.h>
 
+enum { FIRST_OF_OURS = CPU_INDEX_NEON, LAST_OF_OURS = CPU_INDEX_BF16 };
+
 /* Bit positions of the kernel's AT_HWCAP and AT_HWCAP2 (Linux, arch/arm64 and arch/arm, uapi/asm/hwcap.h). */
 #if defined(__aarch64__)
 
@@ -110,6 +113,8 @@ uint32_t cpu_features(void)
 
 #include <sys/auxv.h>
 
+enum { FIRST_OF_OURS = CPU_INDEX_RVV, LAST_OF_OURS = CPU_INDEX_RVV };
+
 const char *cpu_architecture(void)
 {
     return "riscv64";
@@ -121,6 +126,8 @@ uint32_t cpu_features(void)
 }
 
 #else
+
+enum { FIRST_OF_OURS = CPU_FEATURE_COUNT, LAST_OF_OURS = CPU_FEATURE_COUNT };
 
 const char *cpu_architecture(void)
 {
@@ -134,11 +141,53 @@ uint32_t cpu_features(void)
 
 #endif
 
-uint32_t cpu_count(void)
+/* Is the name `length` bytes of text? */
+static bool is_named(const char *name, const char *text, size_t length)
 {
-    cpu_set_t allowed;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) > 0)
-        return (uint32_t)CPU_COUNT(&allowed);
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online > 0 ? (uint32_t)online : 1;
+    return strlen(name) == length && memcmp(name, text, length) == 0;
+}
+
+/* The feature of this architecture with that name; CPU_FEATURE_COUNT if none. */
+static unsigned find_feature(const char *text, size_t length)
+{
+    for (unsigned i = FIRST_OF_OURS; i <= LAST_OF_OURS && i < CPU_FEATURE_COUNT; i++)
+        if (is_named(cpu_feature_name(i), text, length))
+            return i;
+    return CPU_FEATURE_COUNT;
+}
+
+mote_status cpu_features_choose(uint32_t *features, const char *wanted, mote_error *error)
+{
+    uint32_t allowed = 0;
+    *features = cpu_features();
+    if (wanted == NULL || *wanted == '\0')
+        return MOTE_OK;
+    bool alone = strchr(wanted, ',') == NULL;
+    for (const char *word = wanted;; word++) {
+        size_t length = strcspn(word, ",");
+        unsigned index = find_feature(word, length);
+        if (index < CPU_FEATURE_COUNT) {
+            allowed |= alone ? (2u << index) - 1 : 1u << index;
+        } else if (!is_named("generic", word, length)) {
+            char names[256];
+            cpu_feature_names(UINT32_MAX, names, sizeof names);
+            return fail(error, MOTE_E_ARGUMENT, "'%.*s' is no processor feature; choose from: generic %s",
+                        length < 64 ? (int)length : 64, word, names);
+        }
+        word += length;
+        if (*word == '\0')
+            break;
+    }
+    *features &= allowed;
+    return MOTE_OK;
+}
+
+void cpu_feature_names(uint32_t set, char *text, size_t capacity)
+{
+    size_t length = 0;
+    text[0] = '\0';
+    for (unsigned i = FIRST_OF_OURS; i <= LAST_OF_OURS && i < CPU_FEATURE_COUNT && length < capacity; i++)
+        if (set >> i & 1)
+            length +=
+                (size_t)snprintf(text + length, capacity - length, "%s%s", length == 0 ? "" : " ", cpu_feature_name(i));
 }

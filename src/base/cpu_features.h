@@ -2,12 +2,16 @@
 #ifndef MOTE_BASE_CPU_FEATURES_H
 #define MOTE_BASE_CPU_FEATURES_H
 
+#include <stddef.h>
 #include <stdint.h>
 
+#include "base/status.h"
+
+/* In ascending order within an architecture: a processor with one of them usually has those before it. */
 /* clang-format off */
 #define CPU_FEATURE_LIST(X)                                                     \
-    X(AVX2, "avx2")             /* x86-64: 256-bit integers, with FMA */        \
-    X(F16C, "f16c")             /* binary16 conversion */                       \
+    X(F16C, "f16c")             /* x86-64: binary16 conversion */               \
+    X(AVX2, "avx2")             /* 256-bit integers, with FMA */                \
     X(AVX_VNNI, "avx-vnni")     /* u8 × s8 dot products in 256 bits */          \
     X(AVX512, "avx512")         /* F, BW, DQ and VL together */                 \
     X(AVX512_VNNI, "avx512-vnni")                                               \
@@ -41,7 +45,12 @@ const char *cpu_feature_name(unsigned index);
 
 const char *cpu_architecture(void);
 
-/* Processors this process may run on, at least 1. */
-uint32_t cpu_count(void);
+/* Those of cpu_features() that `wanted` allows: NULL or "" allows all, "generic" none, the name of one feature that and
+ * all before it in the list, several names with commas between them exactly those. Errors: ARGUMENT (a name that this
+ * architecture does not have; the sentence lists the ones it has). */
+mote_status cpu_features_choose(uint32_t *features, const char *wanted, mote_error *error);
+
+/* The names in `set`, those of this architecture alone, each followed by a space but for the last. Cut at `capacity`. */
+void cpu_feature_names(uint32_t set, char *text, size_t capacity);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "base/cpu_features.h"
+#include "base/processors.h"
 
 enum { DEFAULT_CONTEXT = 4096, DEFAULT_BATCH = 256, MOST_BATCH = 4096, MOST_SESSIONS = 256 };
 
@@ -15,6 +15,20 @@ void mote_engine_options_init(mote_engine_options *options)
 static uint32_t smaller(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
+}
+
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Threads for one kind of work. */
+static uint32_t wished_threads(const mote_engine_options *wish, uint32_t own)
+{
+    if (own != 0 || wish->threads != 0)
+        return own != 0 ? own : wish->threads;
+    processor_set allowed = processors_allowed();
+    return smaller(processors_good(&allowed, ""), THREAD_POOL_MOST);
 }
 
 /* Fills e->info's choices from the wishes. */
@@ -35,9 +49,11 @@ static mote_status choose(mote_engine *e, const mote_engine_options *wish, mote_
         .context = context,
         .sessions = wish->sessions != 0 ? wish->sessions : 1,
         .batch = smaller(wish->batch != 0 ? wish->batch : DEFAULT_BATCH, context),
-        .threads = wish->threads != 0 ? wish->threads : smaller(cpu_count(), THREAD_POOL_MOST),
         .kv = wish->kv,
+        .decode_threads = wished_threads(wish, wish->decode_threads),
+        .prefill_threads = wished_threads(wish, wish->prefill_threads),
     };
+    e->info.threads = larger(e->info.decode_threads, e->info.prefill_threads);
     return MOTE_OK;
 }
 
@@ -75,16 +91,23 @@ static mote_status open_pool(mote_engine *e, bool ours, mote_error *error)
 {
     for (;; e->info.threads /= 2) {
         mote_status status = thread_pool_open(&e->pool, e->info.threads, error);
+        if (status == MOTE_OK)
+            break;
         if (status != MOTE_E_LIMIT || !ours || e->info.threads == 1)
             return status;
     }
+    e->info.threads = thread_pool_size(e->pool);
+    e->info.decode_threads = smaller(e->info.decode_threads, e->info.threads);
+    e->info.prefill_threads = smaller(e->info.prefill_threads, e->info.threads);
+    return MOTE_OK;
 }
 
 static mote_status open_parts(mote_engine *e, const mote_engine_options *options, mote_error *error)
 {
     mote_status status;
-    kernel_table_init(&e->kernels, cpu_features());
-    if ((status = choose(e, options, error)) || (status = open_pool(e, options->threads == 0, error)))
+    kernel_table_init(&e->kernels, e->model->features);
+    bool ours = options->threads == 0 && options->decode_threads == 0 && options->prefill_threads == 0;
+    if ((status = choose(e, options, error)) || (status = open_pool(e, ours, error)))
         return status;
     arena plan = {0};
     lay_out(e, &plan);
@@ -134,6 +157,16 @@ void mote_engine_close(mote_engine *e)
 void mote_engine_describe(const mote_engine *e, mote_engine_info *info)
 {
     *info = e->info;
+}
+
+void mote_engine_set_threads(mote_engine *e, uint32_t decode_threads, uint32_t prefill_threads)
+{
+    pthread_mutex_lock(&e->lock);
+    if (decode_threads != 0)
+        e->info.decode_threads = smaller(decode_threads, e->info.threads);
+    if (prefill_threads != 0)
+        e->info.prefill_threads = smaller(prefill_threads, e->info.threads);
+    pthread_mutex_unlock(&e->lock);
 }
 
 mote_status mote_session_open(mote_session **out, mote_engine *e, mote_error *error)

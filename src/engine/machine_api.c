@@ -1,8 +1,6 @@
 /* What the machine is and what it chose. */
-#include <pthread.h>
-#include <stdio.h>
-
 #include "base/cpu_features.h"
+#include "base/processors.h"
 #include "base/status.h"
 #include "kernel/kernels.h"
 #include "meter/memory_meter.h"
@@ -12,34 +10,45 @@ const char *mote_version(void)
     return MOTE_VERSION;
 }
 
-static char feature_list[256]; /* written once, before the first reader sees it */
-
-static void list_features(void)
+mote_status mote_cpu_describe(mote_cpu_info *info, const char *cpu, mote_error *error)
 {
-    uint32_t found = cpu_features();
-    size_t length = 0;
-    for (unsigned i = 0; i < CPU_FEATURE_COUNT; i++)
-        if (found >> i & 1)
-            length += (size_t)snprintf(feature_list + length, sizeof feature_list - length, "%s%s",
-                                       length == 0 ? "" : " ", cpu_feature_name(i));
+    uint32_t features;
+    *info = (mote_cpu_info){.architecture = cpu_architecture()};
+    mote_status status = cpu_features_choose(&features, cpu, error);
+    if (status != MOTE_OK)
+        return status;
+    processor_set allowed = processors_allowed();
+    processor_name("", info->name, sizeof info->name);
+    cpu_feature_names(features, info->features, sizeof info->features);
+    cpu_feature_names(cpu_features() & ~features, info->masked, sizeof info->masked);
+    cpu_feature_names(UINT32_MAX, info->names, sizeof info->names);
+    info->processors = processors_usable(&allowed, "");
+    info->threads = processors_good(&allowed, "");
+    return MOTE_OK;
 }
 
-void mote_cpu_describe(mote_cpu_info *info)
+mote_status mote_cpu_kernel(mote_kernel_info *info, size_t index, const char *cpu, mote_error *error)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, list_features);
-    *info = (mote_cpu_info){cpu_architecture(), feature_list, cpu_count()};
-}
-
-mote_status mote_cpu_kernel(size_t index, const char **format, const char **kernel)
-{
-    const quant_format *entry = quant_at(index);
-    if (entry == NULL)
-        return MOTE_E_ARGUMENT;
+    static const char *const kv_names[KV_TYPE_COUNT] = {[KV_F16] = "f16", [KV_F32] = "f32"};
     kernel_table table;
-    kernel_table_init(&table, cpu_features());
-    *format = entry->name;
-    *kernel = table.matmul[entry->type]->name;
+    uint32_t features;
+    mote_status status = cpu_features_choose(&features, cpu, error);
+    if (status != MOTE_OK)
+        return status;
+    kernel_table_init(&table, features);
+    size_t formats = 0;
+    while (quant_at(formats) != NULL)
+        formats++;
+    const quant_format *format = quant_at(index);
+    if (format != NULL)
+        *info = (mote_kernel_info){"matmul", format->name, table.matmul[format->type]->name};
+    else if (index - formats < KV_TYPE_COUNT)
+        *info = (mote_kernel_info){"attention", kv_names[index - formats], table.attention[index - formats]->name};
+    else if (index - formats == KV_TYPE_COUNT)
+        *info = (mote_kernel_info){"vectors", "f32", table.vectors->name};
+    else
+        return fail(error, MOTE_E_ARGUMENT, "there are %zu kernels, and none of number %zu",
+                    formats + KV_TYPE_COUNT + 1, index);
     return MOTE_OK;
 }
 

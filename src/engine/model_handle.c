@@ -150,18 +150,23 @@ static mote_status open_parts(mote_model *m, const char *path, const mote_model_
     return gguf_check(m->file, error);
 }
 
-static mote_status open_model(mote_model **out, const char *path, const mote_model_options *options,
-                              bool keep_unpacked, mote_error *error)
+static mote_status open_model(mote_model **out, const char *path, const mote_model_options *options, bool keep_unpacked,
+                              mote_error *error)
 {
     *out = NULL;
+    uint32_t features;
     if (path != NULL && options->data != NULL)
         return fail(error, MOTE_E_ARGUMENT, "a path and a file in memory are both given; give one");
+    mote_status status = cpu_features_choose(&features, options->cpu, error);
+    if (status != MOTE_OK)
+        return status;
     mote_model *m = calloc(1, sizeof *m);
     if (m == NULL)
         return fail_memory(error, sizeof *m, "a model");
     atomic_init(&m->references, 1);
     m->keep_unpacked = keep_unpacked;
-    mote_status status = open_parts(m, path, options, error);
+    m->features = features;
+    status = open_parts(m, path, options, error);
     if (status != MOTE_OK) {
         mote_model_close(m);
         return status;

@@ -19,7 +19,8 @@ struct mote_model {
     model weights;
     bool loaded;        /* `weights` is bound: the model can run */
     bool keep_unpacked; /* weights stay as they lie in the file */
-    char *name;  /* texts of the metadata, NUL-terminated */
+    uint32_t features;  /* CPU_… flags that its engines' kernels may use */
+    char *name;         /* texts of the metadata, NUL-terminated */
     char *description;
     char *license;
     char *architecture;

@@ -1,6 +1,8 @@
 /* A step: tokens of one or many sessions, put together into batches for the forward pass. */
 #include "engine/engine.h"
 
+enum { FEW_TOKENS = 8 }; /* up to here a pass waits for memory, above for arithmetic: what decode and prefill mean */
+
 typedef struct step {
     mote_engine *engine;
     const mote_work *work;
@@ -69,7 +71,9 @@ static bool cancelled(void *user)
 
 static mote_status run_batches(step *s, mote_error *error)
 {
+    const mote_engine_info *info = &s->engine->info;
     for (batch b; (b = next_batch(s)).count > 0;) {
+        thread_pool_limit(s->engine->pool, b.count <= FEW_TOKENS ? info->decode_threads : info->prefill_threads);
         if (!forward_run(&s->engine->pass, &b, cancelled, s))
             return fail(error, MOTE_E_CANCELLED, "the work was cancelled");
         mote_status status = gguf_check(s->engine->model->file, error);
