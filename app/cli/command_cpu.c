@@ -11,16 +11,27 @@ static const struct option table[] = {
 };
 static const struct option_group own_options = {"Options", table};
 
-/* {operation: {format: kernel}} */
+static bool add_kernel(json_t *operations, const char *operation, const char *format, const char *kernel)
+{
+    json_t *formats = json_object_get(operations, operation);
+    if (formats == NULL) {
+        formats = json_object();
+        if (json_object_set_new(operations, operation, formats) != 0)
+            return false;
+    }
+    return json_object_set_new(formats, format, json_string(kernel)) == 0;
+}
+
+/* {operation: {format: kernel}}; products of packed weights are an operation of their own. */
 static json_t *kernels_json(const char *cpu)
 {
     mote_kernel_info kernel;
     json_t *operations = json_object();
     for (size_t i = 0; mote_cpu_kernel(&kernel, i, cpu, NULL) == MOTE_OK; i++) {
-        json_t *formats = json_object_get(operations, kernel.operation);
-        if (formats == NULL && json_object_set_new(operations, kernel.operation, formats = json_object()) != 0)
-            formats = NULL;
-        if (json_object_set_new(formats, kernel.format, json_string(kernel.kernel)) != 0) {
+        bool added = add_kernel(operations, kernel.operation, kernel.format, kernel.kernel);
+        if (*kernel.packed != '\0')
+            added = added && add_kernel(operations, "packed_matmul", kernel.format, kernel.packed);
+        if (!added) {
             json_decref(operations);
             return NULL;
         }
@@ -66,9 +77,9 @@ static int run(const struct settings *settings)
     const char *operation = "";
     for (size_t i = 0; mote_cpu_kernel(&kernel, i, settings->cpu, NULL) == MOTE_OK; i++) {
         if (strcmp(operation, kernel.operation) != 0)
-            output_print(&out, "\n%-14s%s\n", kernel.operation, "kernel");
+            output_print(&out, "\n%-14s%-14s%s\n", kernel.operation, "kernel", i == 0 ? "packed" : "");
         operation = kernel.operation;
-        output_print(&out, "  %-12s%s\n", kernel.format, kernel.kernel);
+        output_print(&out, "  %-12s%-14s%s\n", kernel.format, kernel.kernel, kernel.packed);
     }
     return output_finish(&out, EXIT_SUCCESS);
 }

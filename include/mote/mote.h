@@ -416,6 +416,7 @@ typedef struct mote_kernel_info {
     const char *operation; /* "matmul", "attention" or "vectors" */
     const char *format;    /* of weights "Q4_0", of the KV cache "f16"; "f32" */
     const char *kernel;    /* "avx512" */
+    const char *packed;    /* of a product with weights packed at load; "": this format is not packed, or no product */
 } mote_kernel_info;
 
 /* The kernels chosen where a model is opened with this `cpu`, index from 0. Errors: ARGUMENT past the last, and as above. */

@@ -2,6 +2,7 @@
 """What a machine in the field does to a program: too little memory, too few threads, files that shrink or are exchanged,
 closed and broken streams, signals in heaps, strange environments and strange words. It may refuse, in one line; it may not
 crash, hang, or answer something else."""
+import json
 import os
 import resource
 import signal
@@ -24,6 +25,10 @@ def limited(kind, value):
 def odd(raw):
     """Bytes as a word of the command line or the environment."""
     return os.fsdecode(raw)
+
+
+def processors():
+    return json.loads(mote("cpu", "--json").out)["processors"]
 
 
 class Torture(Case):
@@ -65,7 +70,9 @@ class Torture(Case):
         if not self.starts_within(256 * MIB):
             self.skipTest("this build needs more memory than there would be")
         result = mote("run", "-q", "--threads", "256", COMMAND, preexec_fn=limited(resource.RLIMIT_AS, 256 * MIB))
-        self.assertEqual(self.orderly(result, "of 256 threads", "ask for fewer"), 1)
+        status = self.orderly(result, " threads could be started", "ask for fewer")
+        if processors() <= 8:  # more than these are never started, so they need no memory
+            self.assertEqual(status, 0)
 
     def test_no_more_threads(self):
         options = {"preexec_fn": limited(resource.RLIMIT_NPROC, 1)}
@@ -77,7 +84,8 @@ class Torture(Case):
         except OSError as error:
             self.skipTest(f"no process as another user: {error}")
         result = mote("run", "-q", "--threads", "64", COMMAND, **options)
-        self.assertEqual(self.orderly(result, "only 1 of 64 threads", "ask for fewer"), 1)
+        if processors() > 1:  # with one there is nothing to start
+            self.assertEqual(self.orderly(result, f"only 1 of {min(processors(), 64)} threads", "ask for fewer"), 1)
         self.assertEqual(self.orderly(mote("run", "-q", "--threads", "1", COMMAND, **options)), 0)
 
     def test_limit_on_file_size(self):

@@ -2,7 +2,7 @@
 """Words of the command line: help, and wrong usage in one line that says what to do, with exit status 2."""
 from e2e_support import Case, main, mote
 
-COMMANDS = ["run", "chat", "info", "tokenize", "debug logits", "debug dequant", "cpu", "version", "help"]
+COMMANDS = ["run", "chat", "info", "tokenize", "debug logits", "debug dequant", "cpu", "tune", "version", "help"]
 
 
 class Usage(Case):
@@ -59,6 +59,7 @@ class Usage(Case):
         for value in ("", " 1", "1 ", "-1", "+1", "1.5", "0x10", "1e3", "nan", "abc", "99999999999", "1" * 400):
             self.wrong("run", "x", "--top-k", value, says="--top-k wants a whole number")
             self.wrong("run", "x", "--threads=" + value, says="--threads wants a whole number")
+            self.wrong("run", "x", "--threads-batch", value, says="--threads-batch wants a whole number")
         self.wrong("run", "x", "--threads", "0")
         self.wrong("run", "x", "-n-1", says="--tokens wants")
         for value in ("", " 1", "1 ", "nan", "inf", "-inf", "NAN", "infinity", "0x1p3", "1,5", "1e999", "-0.1", "--1"):
