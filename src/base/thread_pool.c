@@ -253,8 +253,12 @@ mote_status thread_pool_open_for(thread_pool **out, uint32_t threads, uint32_t p
 
 mote_status thread_pool_open(thread_pool **out, uint32_t threads, mote_error *error)
 {
-    processor_set allowed = processors_allowed();
-    return thread_pool_open_for(out, threads, processors_usable(&allowed, ""), error);
+    uint32_t processors = 1;
+    if (threads > 1) {
+        processor_set allowed = processors_allowed();
+        processors = processors_usable(&allowed, "");
+    }
+    return thread_pool_open_for(out, threads, processors, error);
 }
 
 void thread_pool_close(thread_pool *pool)

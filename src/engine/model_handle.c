@@ -96,9 +96,7 @@ static mote_status open_tokenizer(mote_model *m, mote_parts parts, mote_error *e
 static mote_status pack_weights(mote_model *m, const mote_model_options *options, mote_error *error)
 {
     thread_pool *pool;
-    uint32_t threads = cpu_count() < THREAD_POOL_MOST ? cpu_count() : THREAD_POOL_MOST;
-    if (m->weight_bytes < SMALL_MODEL)
-        threads = 1;
+    uint32_t threads = m->weight_bytes < SMALL_MODEL ? 1 : THREAD_POOL_MOST; /* of which it takes one a processor */
     mote_status status = thread_pool_open(&pool, threads, error);
     if (status == MOTE_E_LIMIT)
         status = thread_pool_open(&pool, 1, error);
