@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/processors.h"
+
 const char *cpu_feature_name(unsigned index)
 {
     static const char *const names[] = {
@@ -140,6 +142,12 @@ uint32_t cpu_features(void)
 }
 
 #endif
+
+uint32_t cpu_count(void)
+{
+    processor_set allowed = processors_allowed();
+    return processors_usable(&allowed, "");
+}
 
 /* Is the name `length` bytes of text? */
 static bool is_named(const char *name, const char *text, size_t length)

@@ -45,6 +45,9 @@ const char *cpu_feature_name(unsigned index);
 
 const char *cpu_architecture(void);
 
+/* Processors that can run threads of this process at once (processors.h), at least 1. */
+uint32_t cpu_count(void);
+
 /* Those of cpu_features() that `wanted` allows: NULL or "" allows all, "generic" none, the name of one feature that and
  * all before it in the list, several names with commas between them exactly those. Errors: ARGUMENT (a name that this
  * architecture does not have; the sentence lists the ones it has). */

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/processors.h"
+#include "base/cpu_features.h"
 
 /* How long a thread spins before it sleeps. Waking one takes some 5 to 50 µs, and what a program does between two tokens
  * (drawing one of 150,000, printing it) takes about as long: both shall find the threads awake. */
@@ -253,12 +253,7 @@ mote_status thread_pool_open_for(thread_pool **out, uint32_t threads, uint32_t p
 
 mote_status thread_pool_open(thread_pool **out, uint32_t threads, mote_error *error)
 {
-    uint32_t processors = 1;
-    if (threads > 1) {
-        processor_set allowed = processors_allowed();
-        processors = processors_usable(&allowed, "");
-    }
-    return thread_pool_open_for(out, threads, processors, error);
+    return thread_pool_open_for(out, threads, threads > 1 ? cpu_count() : 1, error);
 }
 
 void thread_pool_close(thread_pool *pool)

@@ -22,7 +22,7 @@ mote_status mote_cpu_describe(mote_cpu_info *info, const char *cpu, mote_error *
     cpu_feature_names(features, info->features, sizeof info->features);
     cpu_feature_names(cpu_features() & ~features, info->masked, sizeof info->masked);
     cpu_feature_names(UINT32_MAX, info->names, sizeof info->names);
-    info->processors = processors_usable(&allowed, "");
+    info->processors = cpu_count();
     info->threads = processors_good(&allowed, "");
     return MOTE_OK;
 }
