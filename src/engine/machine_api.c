@@ -29,7 +29,7 @@ mote_status mote_cpu_describe(mote_cpu_info *info, const char *cpu, mote_error *
 
 mote_status mote_cpu_kernel(mote_kernel_info *info, size_t index, const char *cpu, mote_error *error)
 {
-    static const char *const kv_names[KV_TYPE_COUNT] = {[KV_F16] = "f16", [KV_F32] = "f32"};
+    static const char *const kv_names[KV_TYPE_COUNT] = {[KV_F16] = "f16", [KV_F32] = "f32", [KV_Q8] = "q8"};
     kernel_table table;
     uint32_t features;
     mote_status status = cpu_features_choose(&features, cpu, error);

@@ -68,6 +68,18 @@ static mote_session *session_open(mote_engine *engine)
     return session;
 }
 
+/* The same ids in every test: id i of any prompt. */
+static mote_token id_at(size_t i)
+{
+    return (mote_token)((i * 29 + i / 7 + 3) % VOCABULARY);
+}
+
+static void fill_ids(mote_token *ids, size_t first, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        ids[i] = id_at(first + i);
+}
+
 /* Continues a session by `count` ids; the last one's logits, if wanted. */
 static mote_status advance(mote_engine *engine, mote_session *session, size_t count, float *last, mote_error *error)
 {
