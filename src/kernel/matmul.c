@@ -6,6 +6,8 @@
 /* Rows are handed out by the panel, whatever the kernel; every row_tile divides it. */
 enum { UNIT = PANEL_ROWS };
 
+enum { RANGES_OF_MANY = 16, RANGES_OF_FEW = 2 }; /* for each thread */
+
 typedef struct matmul_loop {
     const kernel_table *kernels;
     const matmul_job *jobs; /* their units follow one another */
@@ -45,8 +47,10 @@ void matmul(const kernel_table *kernels, thread_pool *pool, const matmul_job *jo
     size_t units = 0;
     for (size_t i = 0; i < count; i++)
         units += units_of(&jobs[i]);
-    /* About four ranges a thread: enough to even out a slow one, few enough that taking them costs nothing. */
-    size_t grain = units / (4 * (size_t)thread_pool_active(pool));
+    /* Many ranges even out threads of unequal speed, and cost nothing while each is computed many times; where memory is
+     * the limit, few long ones keep it streaming. */
+    size_t ranges = jobs[0].tokens > TOKEN_TILE ? RANGES_OF_MANY : RANGES_OF_FEW;
+    size_t grain = units / (ranges * thread_pool_active(pool));
     matmul_loop loop = {kernels, jobs, scratch, scratch_stride};
     thread_pool_for(pool, units, grain > 0 ? grain : 1, run_units, &loop);
 }

@@ -12,9 +12,21 @@ size_t panel_scratch_bytes(size_t columns)
     return 0;
 }
 
+static float *row_of(const matmul_job *job, size_t token, size_t row)
+{
+    return job->y_rows != NULL ? job->y_rows[token] + row : job->y + token * job->y_stride + row;
+}
+
+/* Rows of y lie far apart and are met once for each panel: asked for now, they are there when the sums are. */
+static void fetch_rows(const matmul_job *job, size_t token, size_t tokens, size_t row)
+{
+    for (size_t t = 0; t < tokens; t++)
+        __builtin_prefetch(row_of(job, token + t, row), 1);
+}
+
 static void write_row(const matmul_job *job, size_t token, size_t row, size_t count, const float *sums)
 {
-    float *y = job->y_rows != NULL ? job->y_rows[token] + row : job->y + token * job->y_stride + row;
+    float *y = row_of(job, token, row);
     for (size_t r = 0; r < count; r++) {
         float value = job->bias != NULL ? sums[r] + job->bias[row + r] : sums[r];
         y[r] = job->accumulate ? y[r] + value : value;
@@ -44,6 +56,7 @@ void panel_product(const matmul_job *job, size_t begin, size_t end, panel_tile *
             size_t count = end - row < PANEL_ROWS ? end - row : PANEL_ROWS;
             for (size_t token = first; token < last; token += TOKEN_TILE) {
                 size_t width = int8_tile_width(job->tokens, token);
+                fetch_rows(job, token, width, row);
                 tiles[width - 1](panel, job->columns,
                                  (const uint8_t *)job->x_int8 + int8_tile_offset(token, job->columns), sums);
                 write_tile(job, token, width, row, count, sums);
