@@ -259,6 +259,17 @@ MOTE_API void mote_engine_describe(const mote_engine *engine, mote_engine_info *
  * device cool. 0 leaves a count as it is; more than `threads` means all. Threads without work sleep. */
 MOTE_API void mote_engine_set_threads(mote_engine *engine, uint32_t decode_threads, uint32_t prefill_threads);
 
+/* What computing cannot go below: bytes read from memory and operations (a product and its addition are two). */
+typedef struct mote_engine_cost {
+    uint64_t weight_bytes;     /* of a forward pass, whatever its tokens: all weights; of an untied embedding one row */
+    uint64_t kv_bytes;         /* of a token: keys and values of the positions it sees, its own included */
+    uint64_t layer_operations; /* of a token: with the weights of the layers */
+    uint64_t head_operations;  /* of a row of logits */
+} mote_engine_cost;
+
+/* The cost for a session that holds `depth` tokens before the pass. */
+MOTE_API void mote_engine_cost_at(const mote_engine *engine, size_t depth, mote_engine_cost *cost);
+
 /* Errors: LIMIT (as many sessions as the engine has are open), MEMORY. */
 MOTE_API mote_status mote_session_open(mote_session **out, mote_engine *engine, mote_error *error);
 MOTE_API void mote_session_close(mote_session *session);
@@ -266,6 +277,10 @@ MOTE_API void mote_session_close(mote_session *session);
 /* Tokens the session holds, and forgetting them all. */
 MOTE_API size_t mote_session_length(const mote_session *session);
 MOTE_API void mote_session_clear(mote_session *session);
+
+/* Forgets what follows the first `length` tokens, or all of them where sliding windows no longer hold what continuing
+ * there would need. Returns how many the session holds then. */
+MOTE_API size_t mote_session_rewind(mote_session *session, size_t length);
 
 /* Makes the work in progress of this session stop soon with MOTE_E_CANCELLED. From any thread or signal handler. The
  * request is forgotten when the next call on the session begins. */
@@ -424,6 +439,22 @@ MOTE_API mote_status mote_cpu_kernel(mote_kernel_info *info, size_t index, const
 
 /* Peak resident memory of this process, mapped files included (VmHWM); 0 where the system does not tell. */
 MOTE_API uint64_t mote_peak_memory(void);
+/* Begins a new peak with what is resident now. False: the system cannot, and the old one stays. */
+MOTE_API bool mote_peak_memory_restart(void);
+
+/* The limits of a machine, measured with all the threads at once. */
+typedef struct mote_machine {
+    uint32_t threads;
+    uint64_t cache_bytes;    /* the largest cache; 0: the system does not tell */
+    double read_rate;        /* bytes a second from memory */
+    double int8_rate;        /* 8-bit dot products: operations a second, a product and its addition being two */
+    const char *int8_kernel; /* the instruction that reached it: "vpdpbusd zmm" */
+} mote_machine;
+
+/* Takes about half a second and, for that time, four times the largest cache of memory (at least 32 MiB, at most 1 GiB).
+ * `threads` 0: the processors this process may use. Errors: ARGUMENT (too many threads), LIMIT (the system has no more),
+ * MEMORY. */
+MOTE_API mote_status mote_machine_measure(mote_machine *out, uint32_t threads, mote_error *error);
 
 #ifdef __cplusplus
 }

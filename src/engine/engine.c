@@ -215,6 +215,13 @@ void mote_session_cancel(mote_session *s)
     atomic_store(&s->cancel, true);
 }
 
+size_t mote_session_rewind(mote_session *s, size_t length)
+{
+    if (length < s->length)
+        session_rewind(s, length);
+    return s->length;
+}
+
 void session_rewind(mote_session *s, size_t length)
 {
     if (length > 0 && kv_cache_holds(&s->engine->kv, length, s->high))

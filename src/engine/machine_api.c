@@ -3,6 +3,7 @@
 #include "base/processors.h"
 #include "base/status.h"
 #include "kernel/kernels.h"
+#include "kernel/machine_probe.h"
 #include "meter/memory_meter.h"
 
 const char *mote_version(void)
@@ -56,4 +57,35 @@ mote_status mote_cpu_kernel(mote_kernel_info *info, size_t index, const char *cp
 uint64_t mote_peak_memory(void)
 {
     return memory_peak();
+}
+
+bool mote_peak_memory_restart(void)
+{
+    return memory_peak_restart();
+}
+
+/* So much that next to nothing of it is still in a cache when it is read again. */
+static size_t read_bytes(size_t cache)
+{
+    const size_t least = (size_t)32 << 20, most = (size_t)1 << 30;
+    return cache < least / 4 ? least : cache > most / 4 ? most : cache * 4;
+}
+
+mote_status mote_machine_measure(mote_machine *out, uint32_t threads, mote_error *error)
+{
+    thread_pool *pool;
+    size_t cache = machine_probe_cache();
+    *out = (mote_machine){.cache_bytes = cache, .int8_kernel = ""};
+    if (threads == 0)
+        threads = cpu_count() < THREAD_POOL_MOST ? cpu_count() : THREAD_POOL_MOST;
+    mote_status status = thread_pool_open(&pool, threads, error);
+    if (status != MOTE_OK)
+        return status;
+    status = machine_probe_read(pool, read_bytes(cache), &out->read_rate, error);
+    if (status == MOTE_OK) {
+        out->threads = threads;
+        out->int8_rate = machine_probe_dots(pool, cpu_features(), &out->int8_kernel);
+    }
+    thread_pool_close(pool);
+    return status;
 }

@@ -3,11 +3,13 @@
 #define MOTE_KERNEL_GENERIC_GENERIC_KERNELS_H
 
 #include "kernel/kernels.h"
+#include "kernel/machine_probe.h"
 
 extern const matmul_kernel matmul_generic;
 extern const matmul_kernel panels_generic[KERNEL_FORMATS]; /* by quant_type; those without a layout are empty */
 int8_tokens_store int8_tokens_store_generic;
 extern const attention_kernel attention_generic[KV_TYPE_COUNT];
 extern const vector_kernels vectors_generic;
+extern const dot_probe dot_probe_generic;
 
 #endif

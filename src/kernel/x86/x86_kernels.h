@@ -3,6 +3,7 @@
 #define MOTE_KERNEL_X86_X86_KERNELS_H
 
 #include "kernel/kernels.h"
+#include "kernel/machine_probe.h"
 
 extern const matmul_kernel matmul_decoded_avx2;
 extern const matmul_kernel matmul_decoded_avx512;
@@ -23,6 +24,10 @@ extern const attention_kernel attention_avx2[KV_TYPE_COUNT];
 extern const attention_kernel attention_avx512[KV_TYPE_COUNT];
 extern const vector_kernels vectors_avx2;
 extern const vector_kernels vectors_avx512;
+
+extern const dot_probe dot_probe_avx2;
+extern const dot_probe dot_probe_avxvnni;
+extern const dot_probe dot_probe_avx512vnni;
 
 /* Overwrites what a processor with these CPU_… flags does better. */
 void kernel_x86_init(kernel_table *table, uint32_t features);

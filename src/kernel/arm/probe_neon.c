@@ -1,0 +1,24 @@
+/* 8-bit dot products with NEON: two widening products, the second added to the first, then pairs added to 32 bits. */
+#include <arm_neon.h>
+
+#include "base/cpu_features.h"
+#include "kernel/arm/arm_probes.h"
+
+static void run(size_t rounds)
+{
+    int32x4_t sum[PROBE_SUMS];
+    int8x8_t a = vdup_n_s8(3), b = vdup_n_s8(-5);
+    for (int i = 0; i < PROBE_SUMS; i++)
+        sum[i] = vdupq_n_s32(0);
+    for (size_t round = 0; round < rounds; round++) {
+        for (int i = 0; i < PROBE_SUMS; i++) {
+            __asm__("" : "+w"(a)); /* a new value, for all the compiler knows */
+            sum[i] = vpadalq_s16(sum[i], vmlal_s8(vmull_s8(a, b), a, b));
+        }
+    }
+    for (int i = 1; i < PROBE_SUMS; i++)
+        sum[0] = veorq_s32(sum[0], sum[i]);
+    __asm__ volatile("" : : "w"(sum[0]));
+}
+
+const dot_probe dot_probe_neon = {.name = "smull", .needs = CPU_NEON, .operations = 32.0 * PROBE_SUMS, .run = run};
