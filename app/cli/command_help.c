@@ -118,6 +118,6 @@ const struct command command_help = {
     .operands = "[COMMAND]",
     .summary = "what a command does and what options it takes",
     .text = "Explains COMMAND, or lists all commands.",
-    .operands_max = OPERANDS_MAX,
+    .operands_max = 2,
     .run = run,
 };

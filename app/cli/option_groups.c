@@ -19,7 +19,7 @@ static const struct option machine_table[] = {
      "Processors for the prompt, where it is better with more or fewer than the answer. Default: as --threads."},
     {"batch", 0, OPTION_COUNT, "N", 1, 65536, AT(engine.batch),
      "Tokens of the prompt computed together. Default: 256. Less needs less memory."},
-    {"kv", 0, OPTION_CHOICE, "f16|f32|q8", 0, 0, AT(kv),
+    {"kv", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv),
      "Number format of the memory of earlier tokens: f32 is exact, f16 takes half its space, q8 little more than a "
      "quarter. Default: f16."},
     {"verbose", 'v', OPTION_FLAG, NULL, 0, 0, AT(verbose),

@@ -190,6 +190,10 @@ static int wrong_value(const struct command *command, const struct option *optio
     case OPTION_COUNT:
         return usage_error(command->name, "--%s wants a whole number from %.0f to %.0f, not '%s'", option->name,
                            option->low, option->high, text);
+    case OPTION_COUNTS:
+        return usage_error(command->name,
+                           "--%s wants at most %d whole numbers from %.0f to %.0f, commas between, not '%s'",
+                           option->name, COUNTS_MAX, option->low, option->high, text);
     case OPTION_NUMBER:
         return usage_error(command->name, "--%s wants a whole number from 0 to %lld, not '%s'", option->name,
                            (long long)INT64_MAX, text);
@@ -205,6 +209,37 @@ static int wrong_value(const struct command *command, const struct option *optio
         return usage_error(command->name, "--%s wants a text of %.0f to %.0f bytes", option->name, option->low,
                            option->high);
     }
+}
+
+/* "512,1024" */
+static bool add_counts(const struct option *option, const char *text, struct counts *list)
+{
+    for (;;) {
+        char digits[11];
+        size_t length = strcspn(text, ",");
+        uint64_t number;
+        if (length >= sizeof digits || list->count == COUNTS_MAX)
+            return false;
+        memcpy(digits, text, length);
+        digits[length] = '\0';
+        if (!parse_number(digits, (uint64_t)option->low, (uint64_t)option->high, &number))
+            return false;
+        list->at[list->count++] = (uint32_t)number;
+        if (text[length] == '\0')
+            return true;
+        text += length + 1;
+    }
+}
+
+static bool add_operand(const struct command *command, const char *word, struct settings *settings)
+{
+    if (settings->operand_count < command->operands_max) {
+        settings->operands[settings->operand_count++] = word;
+        return true;
+    }
+    const char *advice = command->operands_max == 1 ? "; put a text of several in quotes" : "";
+    usage_error(command->name, "'%.64s' is one word too many%s", word, advice);
+    return false;
 }
 
 /* "ID=B" */
@@ -263,11 +298,17 @@ static bool store_value(const struct command *command, const struct option *opti
         if (good)
             *(uint32_t *)field = (uint32_t)number;
         break;
+    case OPTION_COUNTS: good = add_counts(option, text, field); break;
     case OPTION_NUMBER: good = parse_number(text, 0, INT64_MAX, (uint64_t *)field); break;
     case OPTION_REAL: good = parse_real(text, option->low, option->high, (float *)field); break;
     case OPTION_CHOICE: good = parse_choice(text, option->argument, (uint32_t *)field); break;
     case OPTION_STOP:
     case OPTION_BIAS: return add_value(command, option, text, settings);
+    case OPTION_OPERAND:
+        good = parse_text(option, text);
+        if (good)
+            return add_operand(command, text, settings);
+        break;
     }
     if (!good)
         wrong_value(command, option, text);
@@ -353,14 +394,8 @@ parse_result options_parse(const struct command *command, const char *const *wor
     for (size_t i = 0; i < count;) {
         const char *word = words[i];
         if (options_end || word[0] != '-' || word[1] == '\0') { /* "-" alone is an operand */
-            if (settings->operand_count == command->operands_max) {
-                if (command->operands_max == 0)
-                    usage_error(command->name, "'%.64s' is one word too many", word);
-                else
-                    usage_error(command->name, "'%.64s' is one word too many; put a text of several in quotes", word);
+            if (!add_operand(command, word, settings))
                 return PARSE_FAILED;
-            }
-            settings->operands[settings->operand_count++] = word;
             i++;
         } else if (strcmp(word, "--") == 0) {
             options_end = true;

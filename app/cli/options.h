@@ -15,7 +15,31 @@ enum {
     STOPS_MAX = 16, /* the library's bound */
     STOP_BYTES_MAX = 256,
     BIASES_MAX = 256,
-    OPERANDS_MAX = 2
+    OPERANDS_MAX = 16,
+    COUNTS_MAX = 16
+};
+
+/* The words of --kv: a mote_kv_type each, in their order. */
+#define KV_TYPES "f16|f32|q8"
+
+/* A list of numbers, "512,1024" in one word or in several. */
+struct counts {
+    uint32_t at[COUNTS_MAX];
+    size_t count;
+};
+
+/* mote bench; see its table of options. An empty list has not been given. */
+struct bench_settings {
+    struct counts prompts;
+    struct counts gens;
+    struct counts pairs; /* prompt, gen, prompt, gen, … */
+    struct counts depths;
+    struct counts parallels;
+    struct counts threads;
+    uint32_t repetitions;
+    uint32_t format; /* 1 + a bench_format; 0: not given */
+    bool no_warmup;
+    bool cold;
 };
 
 struct settings {
@@ -52,6 +76,7 @@ struct settings {
     bool forget;
     bool verbose;    /* machine */
     const char *cpu; /* MOTE_CPU, or NULL */
+    struct bench_settings bench;
 
     const char *operands[OPERANDS_MAX];
     size_t operand_count;
@@ -61,11 +86,13 @@ typedef enum option_kind {
     OPTION_FLAG,   /* bool */
     OPTION_TEXT,   /* const char *; a length from low to high */
     OPTION_COUNT,  /* uint32_t from low to high */
+    OPTION_COUNTS, /* adds such numbers, commas between them, to a struct counts */
     OPTION_NUMBER, /* uint64_t up to what JSON readers take for a whole number, 2^63 - 1 */
     OPTION_REAL,   /* float from low to high */
     OPTION_CHOICE, /* uint32_t: which of the words of `argument`, "f16|f32", from 1 */
     OPTION_STOP,   /* adds to settings.stops */
-    OPTION_BIAS    /* adds to settings.biases */
+    OPTION_BIAS,   /* adds to settings.biases */
+    OPTION_OPERAND /* another way to write an operand */
 } option_kind;
 
 struct option {
