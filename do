@@ -13,7 +13,7 @@ usage: ./do COMMAND
   build [--preset NAME]    build; the release program is build/mote
   test [--preset NAME]     every check and every test, as CI runs them; or the tests of one preset
   test --long              also clang's release, all tests under the thread sanitizer, other machines, long fuzzing
-  bench                    time the built-in model on this machine
+  bench                    measure the built-in model, beside what this machine can do
   lint                     format, shell scripts, layers, lengths of files and functions
   fuzz [TARGET] [RUNS]     search for inputs that crash: all targets, 100000 runs each, unless told otherwise
   clean                    remove build/
@@ -265,8 +265,7 @@ fuzz_one() {
 
 do_bench() {
     build_program
-    need python3
-    python3 bench/builtin.py build/mote
+    build/mote bench
 }
 
 do_demo() {

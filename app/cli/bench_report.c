@@ -106,8 +106,12 @@ static struct short_text kv_name(mote_kv_type type)
 static json_t *list_json(const double *values, size_t count, bool whole)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, whole ? json_integer((json_int_t)values[i]) : json_real(values[i]));
+    for (size_t i = 0; i < count; i++) {
+        if (json_array_append_new(list, whole ? json_integer((json_int_t)values[i]) : json_real(values[i])) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
     return list;
 }
 
@@ -206,8 +210,11 @@ static bool tell_program(struct bench_report *report, json_t *object, const stru
         json_decref(object);
         return true;
     }
-    json_object_set_new(object, "samples_ns", list_json(result->ns, result->count, true));
-    json_object_set_new(object, "samples_ts", list_json(result->rates, result->count, false));
+    if (json_object_set_new(object, "samples_ns", list_json(result->ns, result->count, true)) != 0 ||
+        json_object_set_new(object, "samples_ts", list_json(result->rates, result->count, false)) != 0) {
+        json_decref(object);
+        return false;
+    }
     if (report->format == BENCH_JSON)
         return json_array_append_new(report->list, object) == 0;
     return output_json(&report->out, object, JSON_REAL_PRECISION(DIGITS)) == EXIT_SUCCESS;

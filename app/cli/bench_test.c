@@ -195,7 +195,7 @@ bool bench_test_run(struct bench_result *result, mote_model *model, const struct
             count_costs(result, run->engine);
             interrupt_watch(run->session[0]);
             done = measure(run, result, options);
-            result->peak_memory = own_peak ? mote_peak_memory() : 0;
+            result->peak_memory = own_peak && run->evict == NULL ? mote_peak_memory() : 0;
         }
         if (!done)
             complain("%s: %s", bench_test_name(test).text, interrupted() ? "stopped" : run->error.text);

@@ -33,7 +33,7 @@ struct bench_result {
     struct statistics rate;
     double bytes;         /* that a repetition has to read at the least; 0: there is more than decoding in it */
     double operations;    /* that a repetition has to compute at the least; 0: there is more than a prompt in it */
-    uint64_t peak_memory; /* of this test; 0: the system does not tell */
+    uint64_t peak_memory; /* of this test; 0: the system does not tell, or memory was taken to empty caches */
 };
 
 /* Runs the test. False after complaining; the result then holds nothing. */

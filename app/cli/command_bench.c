@@ -102,19 +102,34 @@ static int check_plan(const struct plan *plan)
     return usage_error("bench", "nothing is left to measure; give --n-prompt, --n-gen or --pg a number above 0");
 }
 
-/* Before the first test, not after the last that fits. */
-static bool check_context(const struct plan *plan, const mote_model_info *info, const char *path)
+static const char *name_of(const char *path)
 {
+    return path != NULL ? path : "built-in";
+}
+
+/* Do all tests fit the file's context? Asked of every file before the first test, not after an hour of them. */
+static bool check_file(const struct plan *plan, const char *path)
+{
+    mote_model *model;
+    mote_model_info info;
+    mote_error error;
     struct bench_test test;
-    for (size_t i = 0; plan_test(plan, i, &test); i++) {
-        uint32_t wanted = test.prompt + test.gen + test.depth;
-        if (!is_nothing(&test) && wanted > info->context) {
-            complain("%s was made for a context of %u tokens and %s needs %u; choose smaller numbers", path,
-                     info->context, bench_test_name(&test).text, wanted);
-            return false;
-        }
+    bool good = true;
+    const mote_model_options directory = {.parts = MOTE_PARTS_DIRECTORY};
+    if (mote_model_open(&model, path, &directory, &error) != MOTE_OK) {
+        complain("%s", error.text);
+        return false;
     }
-    return true;
+    mote_model_describe(model, &info);
+    for (size_t i = 0; good && info.context > 0 && plan_test(plan, i, &test); i++) {
+        uint32_t wanted = test.prompt + test.gen + test.depth;
+        good = is_nothing(&test) || wanted <= info.context;
+        if (!good)
+            complain("%s was made for a context of %u tokens and %s needs %u; choose smaller numbers", name_of(path),
+                     info.context, bench_test_name(&test).text, wanted);
+    }
+    mote_model_close(model);
+    return good;
 }
 
 static struct bench_options options_of(const struct settings *settings, const mote_machine *machine)
@@ -145,15 +160,14 @@ static bool bench_model(struct bench_report *report, const struct plan *plan, co
         return false;
     }
     mote_model_describe(model, &info);
-    const char *name = path != NULL ? path : "built-in";
-    bool good = check_context(plan, &info, name);
+    bool good = true;
     for (size_t i = 0; good && plan_test(plan, i, &test); i++) {
         struct bench_result result;
         if (is_nothing(&test))
             continue;
         good = bench_test_run(&result, model, &test, options);
         if (good) {
-            good = bench_report_add(report, name, &info, &result);
+            good = bench_report_add(report, name_of(path), &info, &result);
             bench_result_free(&result);
         }
     }
@@ -164,6 +178,8 @@ static bool bench_model(struct bench_report *report, const struct plan *plan, co
 static int run(const struct settings *settings)
 {
     static const char *const builtin[] = {NULL};
+    const char *const *paths = settings->operand_count > 0 ? settings->operands : builtin;
+    size_t count = settings->operand_count > 0 ? settings->operand_count : 1;
     struct plan plan = plan_of(settings);
     struct bench_report report = {
         .out = output_to(stdout, "standard output"),
@@ -175,14 +191,15 @@ static int run(const struct settings *settings)
     mote_error error;
     if (check_plan(&plan) != EXIT_SUCCESS)
         return EXIT_USAGE;
+    for (size_t i = 0; i < count; i++)
+        if (!check_file(&plan, paths[i]))
+            return EXIT_FAILURE;
     machine_state_warn_before(&report.before);
     if (mote_machine_measure(&report.machine, 0, &error) != MOTE_OK) {
         complain("%s", error.text);
         return EXIT_FAILURE;
     }
     struct bench_options options = options_of(settings, &report.machine);
-    const char *const *paths = settings->operand_count > 0 ? settings->operands : builtin;
-    size_t count = settings->operand_count > 0 ? settings->operand_count : 1;
     bool good = true;
     bench_report_begin(&report);
     for (size_t i = 0; i < count && good && !interrupted(); i++)

@@ -451,9 +451,9 @@ typedef struct mote_machine {
     const char *int8_kernel; /* the instruction that reached it: "vpdpbusd zmm" */
 } mote_machine;
 
-/* Takes about half a second and, for that time, four times the largest cache of memory (at least 32 MiB, at most 1 GiB).
- * `threads` 0: the processors this process may use. Errors: ARGUMENT (too many threads), LIMIT (the system has no more),
- * MEMORY. */
+/* Takes about a quarter of a second and, for that time, four times the largest cache of memory (at least 32 MiB, at most
+ * 1 GiB). `threads` 0: the processors this process may use. Errors: ARGUMENT (too many threads), LIMIT (the system has no
+ * more), MEMORY. */
 MOTE_API mote_status mote_machine_measure(mote_machine *out, uint32_t threads, mote_error *error);
 
 #ifdef __cplusplus

@@ -20,7 +20,7 @@ enum {
     ROUNDS = 8192,        /* of a slice: tens of microseconds */
     PASSES_LEAST = 4,
 };
-static const double read_seconds = 0.15, dot_seconds = 0.04; /* passes are repeated for this long */
+static const double read_seconds = 0.08, dot_seconds = 0.02; /* passes are repeated for this long */
 
 /* The fewest seconds of several passes. Other programs and waking threads can only make one slower. */
 static double fastest_pass(thread_pool *pool, size_t count, size_t grain, thread_pool_loop *loop, void *context,
