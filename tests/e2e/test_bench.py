@@ -157,7 +157,7 @@ class Bench(Case):
         self.expect_error(mote("bench", "-m", ""), 2, "--model wants")
 
     def test_ctrl_c_keeps_what_was_measured(self):
-        words = [MOTE, "bench", "-o", "jsonl", "-p", "4", "-n", "1500", "-r", "10000"]
+        words = [MOTE, "bench", "-o", "jsonl", "-p", "4", "-n", "1500", "-r", "20"]
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
         self.addCleanup(process.kill)
         first = [process.stdout.readline()]
