@@ -261,7 +261,7 @@ MOTE_API void mote_engine_set_threads(mote_engine *engine, uint32_t decode_threa
 
 /* What computing cannot go below: bytes read from memory and operations (a product and its addition are two). */
 typedef struct mote_engine_cost {
-    uint64_t weight_bytes;     /* of a forward pass, whatever its tokens: all weights; of an untied embedding one row */
+    uint64_t weight_bytes;     /* of a forward pass, whatever its tokens: every matrix but the embedding's rows */
     uint64_t kv_bytes;         /* of a token: keys and values of the positions it sees, its own included */
     uint64_t layer_operations; /* of a token: with the weights of the layers */
     uint64_t head_operations;  /* of a row of logits */

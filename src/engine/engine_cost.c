@@ -1,11 +1,12 @@
-/* What a forward pass cannot go below: counted from the weights in the file and the shape of the KV cache. */
-#include <string.h>
-
+/* What a forward pass cannot go below: counted from the matrices as they lie in memory and the shape of the KV cache. */
 #include "engine/engine.h"
+#include "quant/panels.h"
 
-static bool is_matrix_of_layer(const gguf_tensor *tensor)
+static uint64_t weight_bytes(const weight *w)
 {
-    return tensor->dimensions == 2 && strncmp(tensor->name, "blk.", 4) == 0;
+    if (w->packed)
+        return (uint64_t)panels_for(w->rows) * panel_bytes(panel_layout_of(w->format->type), w->columns);
+    return (uint64_t)w->rows * (w->columns / w->format->block * w->format->bytes);
 }
 
 static uint64_t kv_bytes(const mote_engine *e, size_t depth)
@@ -14,25 +15,22 @@ static uint64_t kv_bytes(const mote_engine *e, size_t depth)
     uint64_t positions = 0;
     for (uint32_t i = 0; i < c->layers; i++)
         positions += model_layer_slides(c, i) && depth >= c->window ? c->window : depth + 1;
-    return positions * c->kv_heads * e->kv.view.row_bytes * 2;
+    return positions * c->kv_heads * (e->kv.view.block_bytes / KV_BLOCK) * 2;
 }
 
 void mote_engine_cost_at(const mote_engine *e, size_t depth, mote_engine_cost *cost)
 {
-    const model *m = &e->model->weights;
-    uint64_t rows = m->config.vocabulary, width = m->config.width;
+    model *m = &e->model->weights;
     *cost = (mote_engine_cost){
-        .weight_bytes = e->model->weight_bytes,
+        .weight_bytes = weight_bytes(&m->head),
         .kv_bytes = kv_bytes(e, depth),
-        .head_operations = 2 * rows * width,
+        .head_operations = 2 * (uint64_t)m->head.rows * m->head.columns,
     };
-    if (m->head.data != m->embedding.data) {
-        uint64_t row = width / m->embedding.format->block * m->embedding.format->bytes;
-        cost->weight_bytes -= (rows - 1) * row;
-    }
-    for (size_t i = 0; i < gguf_tensor_count(m->file); i++) {
-        const gguf_tensor *tensor = gguf_tensor_at(m->file, i);
-        if (is_matrix_of_layer(tensor))
-            cost->layer_operations += 2 * (uint64_t)tensor->elements;
+    for (size_t i = 0; i < model_weight_count(m); i++) {
+        const weight *w = model_weight_at(m, i);
+        if (w->data == NULL || w == &m->embedding || w == &m->head)
+            continue;
+        cost->weight_bytes += weight_bytes(w);
+        cost->layer_operations += 2 * (uint64_t)w->rows * w->columns;
     }
 }
