@@ -24,7 +24,7 @@ static const struct option table[] = {
     {"parallel", 0, OPTION_COUNTS, "N,...", 1, 256, AT(bench.parallels),
      "Sessions that do each test together; the figures are of all of them. Default: 1."},
     {"threads", 't', OPTION_COUNTS, "N,...", 1, 256, AT(bench.threads),
-     "Processors to use. Default: all that this process may use."},
+     "Processors to use. Default: the fast ones that this process may use."},
     {"batch", 'b', OPTION_COUNT, "N", 1, 65536, AT(engine.batch),
      "Tokens of a prompt computed in one pass. Default: 256."},
     {"kv", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv), "Number format of the memory of earlier tokens. Default: f16."},
@@ -149,13 +149,14 @@ static struct bench_options options_of(const struct settings *settings, const mo
 
 /* All tests of one file. False after complaining. */
 static bool bench_model(struct bench_report *report, const struct plan *plan, const struct bench_options *options,
-                        const char *path)
+                        const char *path, const char *cpu)
 {
     mote_model *model;
     mote_model_info info;
     mote_error error;
     struct bench_test test;
-    if (mote_model_open(&model, path, NULL, &error) != MOTE_OK) {
+    const mote_model_options all = {.cpu = cpu};
+    if (mote_model_open(&model, path, &all, &error) != MOTE_OK) {
         complain("%s", error.text);
         return false;
     }
@@ -203,7 +204,7 @@ static int run(const struct settings *settings)
     bool good = true;
     bench_report_begin(&report);
     for (size_t i = 0; i < count && good && !interrupted(); i++)
-        good = bench_model(&report, &plan, &options, paths[i]);
+        good = bench_model(&report, &plan, &options, paths[i], settings->cpu);
     struct machine_state after = machine_state_read("");
     int status = bench_report_end(&report, &after, good ? EXIT_SUCCESS : EXIT_FAILURE);
     if (good)

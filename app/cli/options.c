@@ -193,7 +193,7 @@ static int wrong_value(const struct command *command, const struct option *optio
     case OPTION_COUNTS:
         return usage_error(command->name,
                            "--%s wants at most %d whole numbers from %.0f to %.0f, commas between, not '%s'",
-                           option->name, COUNTS_MAX, option->low, option->high, text);
+                           option->name, LIST_MAX, option->low, option->high, text);
     case OPTION_NUMBER:
         return usage_error(command->name, "--%s wants a whole number from 0 to %lld, not '%s'", option->name,
                            (long long)INT64_MAX, text);
@@ -218,7 +218,7 @@ static bool add_counts(const struct option *option, const char *text, struct cou
         char digits[11];
         size_t length = strcspn(text, ",");
         uint64_t number;
-        if (length >= sizeof digits || list->count == COUNTS_MAX)
+        if (length >= sizeof digits || list->count == LIST_MAX)
             return false;
         memcpy(digits, text, length);
         digits[length] = '\0';

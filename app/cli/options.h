@@ -16,7 +16,7 @@ enum {
     STOP_BYTES_MAX = 256,
     BIASES_MAX = 256,
     OPERANDS_MAX = 16,
-    COUNTS_MAX = 16
+    LIST_MAX = 16
 };
 
 /* The words of --kv: a mote_kv_type each, in their order. */
@@ -24,7 +24,7 @@ enum {
 
 /* A list of numbers, "512,1024" in one word or in several. */
 struct counts {
-    uint32_t at[COUNTS_MAX];
+    uint32_t at[LIST_MAX];
     size_t count;
 };
 

@@ -83,7 +83,7 @@ mote_status mote_machine_measure(mote_machine *out, uint32_t threads, mote_error
         return status;
     status = machine_probe_read(pool, read_bytes(cache), &out->read_rate, error);
     if (status == MOTE_OK) {
-        out->threads = threads;
+        out->threads = thread_pool_size(pool);
         out->int8_rate = machine_probe_dots(pool, cpu_features(), &out->int8_kernel);
     }
     thread_pool_close(pool);

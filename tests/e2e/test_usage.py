@@ -2,7 +2,8 @@
 """Words of the command line: help, and wrong usage in one line that says what to do, with exit status 2."""
 from e2e_support import Case, main, mote
 
-COMMANDS = ["run", "chat", "info", "tokenize", "bench", "debug logits", "debug dequant", "cpu", "tune", "version", "help"]
+COMMANDS = ["run", "chat", "info", "tokenize", "bench", "debug logits", "debug dequant", "cpu", "tune", "version",
+            "help"]
 
 
 class Usage(Case):
