@@ -77,7 +77,7 @@ static void print_row(struct bench_report *report, const mote_model_info *info, 
 static void print_notes(struct bench_report *report, struct output *out, const struct machine_state *after)
 {
     const mote_machine *machine = &report->machine;
-    const char *processor = *after->processor != '\0' ? after->processor : "this processor";
+    const char *processor = *report->cpu.name != '\0' ? report->cpu.name : report->cpu.architecture;
     output_print(out, "mote %s; ", mote_version());
     output_escaped(out, processor, strlen(processor));
     output_print(out, ": %u thread%s read %.1f GB/s from memory and reach %.0f Gop/s in int8 (%s)\n", machine->threads,
@@ -120,7 +120,7 @@ static json_t *result_json(const struct bench_report *report, const char *path, 
                            const struct bench_result *result)
 {
     double read = read_percent(report, result), int8 = int8_percent(report, result);
-    const char *processor = report->before.processor;
+    const char *processor = report->cpu.name;
     struct short_text type = model_type(info), kv = kv_name(result->engine.kv);
     /* clang-format off */
     return json_pack("{s:s, s:o, s:s, s:o, s:o, s:I, s:I, s:i, s:i, s:i, s:s, s:s, s:i, s:i, s:i, s:s, s:I, s:I, s:f, s:f,"

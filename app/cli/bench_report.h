@@ -13,6 +13,7 @@ typedef enum bench_format { BENCH_MD, BENCH_JSON, BENCH_CSV, BENCH_JSONL } bench
 struct bench_report {
     struct output out;
     bench_format format;
+    mote_cpu_info cpu;
     mote_machine machine;
     struct machine_state before;
     bool cold;

@@ -196,7 +196,8 @@ static int run(const struct settings *settings)
         if (!check_file(&plan, paths[i]))
             return EXIT_FAILURE;
     machine_state_warn_before(&report.before);
-    if (mote_machine_measure(&report.machine, 0, &error) != MOTE_OK) {
+    if (mote_cpu_describe(&report.cpu, settings->cpu, &error) != MOTE_OK ||
+        mote_machine_measure(&report.machine, 0, &error) != MOTE_OK) {
         complain("%s", error.text);
         return EXIT_FAILURE;
     }

@@ -32,7 +32,7 @@ static uint64_t read_number(const char *root, const char *path, unsigned number,
     return strtoull(line, NULL, base);
 }
 
-/* The value of a line "key value" or "key : value". */
+/* The value of a line "key value". */
 static void read_value(char *value, size_t capacity, const char *root, const char *path, const char *key)
 {
     char name[PATH_MAX_LENGTH], line[256];
@@ -45,7 +45,7 @@ static void read_value(char *value, size_t capacity, const char *root, const cha
     while (*value == '\0' && fgets(line, sizeof line, file) != NULL) {
         if (strncmp(line, key, length) != 0)
             continue;
-        const char *at = line + length + strspn(line + length, " \t:");
+        const char *at = line + length + strspn(line + length, " ");
         snprintf(value, capacity, "%.*s", (int)strcspn(at, "\n"), at);
     }
     fclose(file);
@@ -86,9 +86,6 @@ struct machine_state machine_state_read(const char *root)
 {
     struct machine_state state = {0};
     char text[64];
-    read_value(state.processor, sizeof state.processor, root, "/proc/cpuinfo", "model name");
-    if (*state.processor == '\0')
-        read_line(state.processor, sizeof state.processor, root, "/proc/device-tree/model", 0);
     read_processors(&state, root);
     read_heat(&state, root);
     read_value(text, sizeof text, root, "/sys/fs/cgroup/cpu.stat", "nr_throttled");

@@ -9,7 +9,6 @@
 
 /* Zero or "" where the system does not tell. */
 struct machine_state {
-    char processor[64];
     char governor[32];    /* of the first processor's frequency */
     uint64_t frequency;   /* of the processor that runs fastest at this moment, in kHz: the others may be idle */
     uint64_t limit;       /* the highest that any processor has, in kHz */

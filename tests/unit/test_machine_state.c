@@ -59,7 +59,6 @@ static void test_laptop(void **state)
 {
     const fake *f = *state;
     char line[256];
-    put(f, "/proc/cpuinfo", "processor\t: 0\nvendor_id\t: X\nmodel name\t: A Fast One\nmodel name\t: not this\n");
     put(f, "/proc/loadavg", "0.42 0.11 0.01 1/234 5678\n");
     put(f, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n");
     put(f, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", "800000\n");
@@ -72,7 +71,6 @@ static void test_laptop(void **state)
     put(f, "/sys/class/thermal/cooling_device0/cur_state", "0\n");
     put(f, "/sys/fs/cgroup/cpu.stat", "usage_usec 1\nnr_periods 12\nnr_throttled 3\n");
     struct machine_state before = machine_state_read(f->root);
-    assert_string_equal(before.processor, "A Fast One");
     assert_string_equal(before.governor, "powersave");
     assert_int_equal(before.frequency, 3600000); /* an idle processor beside it says nothing */
     assert_int_equal(before.limit, 3700000);
@@ -95,10 +93,7 @@ static void test_laptop(void **state)
 static void test_hot_board(void **state)
 {
     const fake *f = *state;
-    put(f, "/proc/cpuinfo", "processor\t: 0\nBogoMIPS\t: 108.00\n");
-    put(f, "/proc/device-tree/model", "Some Board Rev 1.1");
     struct machine_state before = machine_state_read(f->root);
-    assert_string_equal(before.processor, "Some Board Rev 1.1");
     assert_false(before.cooling);
     put(f, "/sys/devices/platform/soc/soc:firmware/get_throttled", "50000\n"); /* it has happened, long ago */
     assert_false(machine_state_read(f->root).cooling);
@@ -117,7 +112,6 @@ static void test_nothing_told(void **state)
     const fake *f = *state;
     char line[256];
     struct machine_state found = machine_state_read(f->root);
-    assert_string_equal(found.processor, "");
     line_of(&found, &found, line, sizeof line);
     assert_string_equal(line, "governor unknown, not throttled, load 0.00 before");
 }
@@ -125,11 +119,7 @@ static void test_nothing_told(void **state)
 static void test_nonsense(void **state)
 {
     const fake *f = *state;
-    char name[600], line[512];
-    memset(name, 'x', sizeof name);
-    memcpy(name, "model name\t: ", 13);
-    name[sizeof name - 1] = '\0';
-    put(f, "/proc/cpuinfo", name);
+    char line[512];
     put(f, "/proc/loadavg", "lots");
     put(f, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "\x1b[31mred\n");
     put(f, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", "fast");
@@ -137,7 +127,6 @@ static void test_nonsense(void **state)
     put(f, "/sys/class/thermal/thermal_zone1/temp", "-40000");
     put(f, "/sys/fs/cgroup/cpu.stat", "nr_throttled\n");
     struct machine_state found = machine_state_read(f->root);
-    assert_int_equal(strlen(found.processor), sizeof found.processor - 1);
     assert_int_equal(found.frequency, 0);
     assert_int_equal(found.hottest, 0);
     assert_true(found.load == 0);
