@@ -1,5 +1,5 @@
 /* Packed weights: nothing is lost in packing, and every instruction set's product agrees with a plain reference: random
- * and saturating inputs, odd sizes, memory that ends at a guard page. `--bench [THREADS [KERNEL]]` times them instead. */
+ * and saturating inputs, odd sizes, memory that ends at a guard page. `--bench [THREADS [KERNEL [FORMAT]]]` times them instead. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -379,7 +379,7 @@ static double best_time(const kernel_table *kernels, thread_pool *pool, const ma
     return best;
 }
 
-static int bench(uint32_t threads, const char *only)
+static int bench(uint32_t threads, const char *only, const char *format_name)
 {
     thread_pool *pool;
     if (thread_pool_open(&pool, threads, NULL) != MOTE_OK)
@@ -391,7 +391,8 @@ static int bench(uint32_t threads, const char *only)
         for (size_t f = 0; f < quant_count(); f++) {
             const quant_format *format = quant_at(f);
             const matmul_kernel *kernel = kernels.panels[format->type];
-            if (kernel == NULL || strncmp(kernel->name, only, strlen(only)) != 0 || kernel->name == last[format->type])
+            if (kernel == NULL || strncmp(kernel->name, only, strlen(only)) != 0 ||
+                strncmp(format->name, format_name, strlen(format_name)) != 0 || kernel->name == last[format->type])
                 continue;
             last[format->type] = kernel->name;
             product p = product_new(format, 3072, 1024, 256, RANDOM);
@@ -418,7 +419,7 @@ static int bench(uint32_t threads, const char *only)
 int main(int count, char **words)
 {
     if (count > 1 && strcmp(words[1], "--bench") == 0)
-        return bench(count > 2 ? (uint32_t)atoi(words[2]) : 1, count > 3 ? words[3] : "");
+        return bench(count > 2 ? (uint32_t)atoi(words[2]) : 1, count > 3 ? words[3] : "", count > 4 ? words[4] : "");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_packing_loses_nothing),
         cmocka_unit_test(test_tokens),
