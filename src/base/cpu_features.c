@@ -122,9 +122,19 @@ const char *cpu_architecture(void)
     return "riscv64";
 }
 
+/* Early boards have a draft of the vectors, 0.7.1, and some of their systems report it as V. It has no policy for tails:
+ * `vsetvli t0, zero, e8, m1, ta, ma` makes its vtype invalid, which is the top bit. Both by number, for assemblers that
+ * were not told of vectors. */
+static int vectors_are_1_0(void)
+{
+    long vtype;
+    __asm__ volatile(".4byte 0x0c0072d7\n\tcsrr %0, 0xc21" : "=r"(vtype) : : "t0");
+    return vtype >= 0;
+}
+
 uint32_t cpu_features(void)
 {
-    return getauxval(AT_HWCAP) & (1ul << ('v' - 'a')) ? CPU_RVV : 0;
+    return getauxval(AT_HWCAP) & (1ul << ('v' - 'a')) && vectors_are_1_0() ? CPU_RVV : 0;
 }
 
 #else
