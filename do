@@ -11,7 +11,9 @@ usage: ./do COMMAND
 
   demo                     build, then watch the built-in model answer
   build [--preset NAME]    build; the release program is build/mote
+  build --kernels MACHINE  build the tests of the kernels for aarch64, armhf or riscv64
   test [--preset NAME]     every check and every test, as CI runs them; or the tests of one preset
+  test --kernels           the tests of the kernels alone, on other machines' processors under emulation
   test --long              also clang's release, all tests under the thread sanitizer, other machines, long fuzzing
   bench                    measure the built-in model, beside what this machine can do
   lint                     format, shell scripts, layers, lengths of files and functions
@@ -37,6 +39,18 @@ demo_prompts=(
     "pump-3 vibration mm/s: 2.1 2.2 2.0 2.3 2.2 2.4 | temp C: 51 52 50 51 53 52"
     "freezer-2 temp C: -19.4 -18.1 -15.2 -12.0 -8.3 -6.1 -4.9"
 )
+
+# The processors that the kernels' tests run on under emulation: machine, name for it here, name of the processor for
+# qemu, and what mote must find there.
+emulated_processors="
+    aarch64  i8mm     max                                  neon fp16 dotprod i8mm bf16
+    aarch64  dotprod  cortex-a76                           neon fp16 dotprod
+    aarch64  plain    cortex-a53                           neon
+    armhf    neon     cortex-a7                            neon
+    riscv64  v128     rv64,v=true,vext_spec=v1.0,vlen=128  rvv
+    riscv64  v256     rv64,v=true,vext_spec=v1.0,vlen=256  rvv
+    riscv64  plain    rv64,v=false
+"
 
 jobs=$(nproc)
 
@@ -126,6 +140,16 @@ build() {
     fi
 }
 
+# Their own folder, as these builds need fewer libraries than those of the presets.
+build_kernels() {
+    local machine=$1
+    # shellcheck disable=SC2046,SC2086 # lists
+    need $packages_build $(tools/cross-dependencies packages "$machine")
+    tools/cross-dependencies build "$machine" utf8proc cmocka
+    cmake --preset "cross-$machine" -B "build/kernels-$machine" -DMOTE_PROGRAM=OFF >/dev/null
+    cmake --build "build/kernels-$machine" --parallel "$jobs" --target kernel_tests
+}
+
 build_program() {
     build release mote mote_shared
 }
@@ -138,6 +162,11 @@ do_build() {
         [ $# = 2 ] || wrong "--preset needs a name"
         build "$2"
         program=build/$2/mote
+        ;;
+    --kernels)
+        [ $# = 2 ] || wrong "--kernels needs a machine"
+        build_kernels "$2"
+        return
         ;;
     *) wrong "build: unknown argument '$1'" ;;
     esac
@@ -170,17 +199,38 @@ fixed_addresses() {
     fi
 }
 
-# suite PRESET [CTEST ARGUMENT...]: builds, then runs; ctest's report is what gets counted.
+# suite PRESET [CTEST ARGUMENT...]: builds, then runs.
 suite() {
-    local preset=$1 report=$PWD/$results/$1.xml
+    local preset=$1
     shift
     check "$preset: build" "$BASH" ./do build --preset "$preset" || return 0
-    say "== $preset: tests"
+    run_tests "$preset" "build/$preset" "$@"
+}
+
+# The tests of the kernels on each of the processors. One that qemu does not have fails, as does every test on it.
+kernel_suites() {
+    local machine name processor features built=
+    while read -r machine name processor features; do
+        [ -n "$machine" ] || continue
+        if [ "$built" != "$machine" ]; then
+            check "kernels on $machine: build" "$BASH" ./do build --kernels "$machine" </dev/null || continue
+            built=$machine
+        fi
+        QEMU_CPU=$processor MOTE_TEST_CPU=$features \
+            run_tests "kernels-$machine-$name" "build/kernels-$machine" --label-regex kernels </dev/null
+    done <<<"$emulated_processors"
+}
+
+# run_tests NAME FOLDER [CTEST ARGUMENT...]: ctest's report is what gets counted.
+run_tests() {
+    local name=$1 folder=$2 report=$PWD/$results/$1.xml
+    shift 2
+    say "== $name: tests"
     ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1:allow_addr2line=1 \
         UBSAN_OPTIONS=print_stacktrace=1 \
-        fixed_addresses ctest --test-dir "build/$preset" --parallel "$jobs" --output-on-failure --no-tests=error \
+        fixed_addresses ctest --test-dir "$folder" --parallel "$jobs" --output-on-failure --no-tests=error \
         --output-junit "$report" --test-output-size-passed 10000000 --test-output-size-failed 10000000 "$@" ||
-        [ -e "$report" ] || echo "failed $preset: ctest" >>$results/checks
+        [ -e "$report" ] || echo "failed $name: ctest" >>$results/checks
 }
 
 do_test() {
@@ -193,10 +243,12 @@ do_test() {
         [ $# = 2 ] || wrong "--preset needs a name"
         suite "$2"
         ;;
+    --kernels) kernel_suites ;;
     "" | --long)
         check layers tools/check-layers || true
         suite release
         suite asan
+        kernel_suites
         if [ "${1-}" = --long ]; then
             test_long
         else

@@ -1,6 +1,7 @@
 /* Kernels against a plain reference in double precision: every format, odd sizes, memory that ends at a guard page. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "assert_says.h"
 #include "guarded.h"
@@ -86,6 +87,23 @@ static void check_matmul(const kernel_table *kernels, thread_pool *pool, const q
     free(before);
     free(y_rows);
     free(scratch);
+}
+
+/* Whoever runs the tests under an emulator says what its processor has (./do does), so that no kernel goes untested
+ * unnoticed. */
+static void test_processor_is_the_expected_one(void **state)
+{
+    (void)state;
+    const char *expected = getenv("MOTE_TEST_CPU");
+    if (expected == NULL)
+        return;
+    char found[256] = "";
+    for (unsigned i = 0; i < CPU_FEATURE_COUNT; i++)
+        if (cpu_features() & 1u << i) {
+            strcat(found, *found != '\0' ? " " : "");
+            strcat(found, cpu_feature_name(i));
+        }
+    assert_string_equal(found, expected);
 }
 
 /* What a table may be made for: each level adds to those before it what this processor has of it. */
@@ -287,6 +305,7 @@ static void test_add(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_processor_is_the_expected_one),
         cmocka_unit_test(test_matmul_every_format),
         cmocka_unit_test(test_batches_of_float_rows),
         cmocka_unit_test(test_levels_are_kept),
