@@ -27,7 +27,7 @@ typedef struct pool_worker {
     thread_pool *pool;
     uint32_t index;
     pthread_t thread;
-    atomic_bool asleep;
+    atomic_uint asleep; /* 0 or 1, and a word: gcc has no exchange of bytes on RISC-V without another library */
     sem_t wake;
 } pool_worker;
 
