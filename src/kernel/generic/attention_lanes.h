@@ -70,7 +70,7 @@ static inline size_t row_tile(size_t left)
  * called with constants. */
 #define ROW_TILE_CASE(rows)                                                                                            \
     case rows:                                                                                                         \
-        if ((rows)*WIDE <= ROOM && left >= WIDE) {                                                                     \
+        if (WIDE * (rows) <= ROOM && left >= WIDE) {                                                                   \
             PRODUCT(rows, WIDE);                                                                                       \
             return WIDE;                                                                                               \
         }                                                                                                              \
