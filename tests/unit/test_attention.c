@@ -1,7 +1,7 @@
 /* Attention kernels: every type of cache on every instruction set of this machine, against a reference in double precision
  * and, where bits are promised, against itself.
  *
- *     test_attention --bench     prints what they reach: GB/s of cache in decoding, Gflop/s in prefill */
+ *     test_attention --bench [avx512]     prints what they reach: GB/s of cache in decoding, Gflop/s in prefill */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -430,13 +430,15 @@ static void bench(size_t level, kv_type type, const model_shape *m, size_t token
            m->name, tokens, depth, best * 1e6, (double)(bytes * count) / best * 1e-9, products / best * 1e-9);
 }
 
-static int run_bench(void)
+static int run_bench(const char *only)
 {
     static const model_shape models[] = {
         {"SmolLM2-135M", 3, 3, 64}, {"Qwen2.5-0.5B", 2, 7, 64}, {"Qwen3-0.6B", 8, 2, 128}, {"Gemma-3-270M", 1, 4, 256}};
     for (size_t level = 0; level < LEVELS; level++)
         for (int type = 0; type < KV_TYPE_COUNT; type++)
             for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
+                if (only != NULL && strcmp(only, kernel_of(level, (kv_type)type)->name) != 0)
+                    continue;
                 bench(level, (kv_type)type, &models[m], 1, 4096);
                 bench(level, (kv_type)type, &models[m], 48 / models[m].group, 4096);
             }
@@ -446,7 +448,7 @@ static int run_bench(void)
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--bench") == 0)
-        return run_bench();
+        return run_bench(argc > 2 ? argv[2] : NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_head_size),          cmocka_unit_test(every_group),     cmocka_unit_test(chunk_bounds),
         cmocka_unit_test(windows_in_turning_rings), cmocka_unit_test(extreme_scores),  cmocka_unit_test(unseen_cells),

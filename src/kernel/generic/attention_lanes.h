@@ -23,7 +23,7 @@
 enum {
     WIDE = 4,   /* vectors beside each other where there are few rows … */
     NARROW = 2, /* … and where there are many */
-    FEW_ROWS = 6,
+    FEW_ROWS = 4,
     RUN = 4 * KV_BLOCK, /* positions whose values all rows take in before the next ones are read */
     /* Floats from row to row of scores: not a power of two, which would share cache sets. */
     SCORE_STRIDE = ATTENTION_CHUNK + KV_BLOCK
@@ -48,9 +48,11 @@ INLINE void multiply(kv_type type, size_t rows, size_t vectors, const float *a, 
         lanes b[WIDE];
         for (size_t v = 0; v < vectors; v++)
             b[v] = load_kv(type, panel[v] + k * step);
-        for (size_t r = 0; r < rows; r++)
+        for (size_t r = 0; r < rows; r++) {
+            lanes x = lanes_splat(a[r * a_row + k * a_step]);
             for (size_t v = 0; v < vectors; v++)
-                sum[r][v] += b[v] * a[r * a_row + k * a_step];
+                sum[r][v] = lanes_fma(b[v], x, sum[r][v]);
+        }
     }
 }
 
@@ -68,15 +70,12 @@ static inline size_t row_tile(size_t left)
 
 /* One case of a switch over tiles of rows, in a function that returns how many of the `left` vectors it took: PRODUCT is
  * called with constants. */
+#define TILE_VECTORS(rows) (WIDE * (rows) <= ROOM ? WIDE : NARROW)
 #define ROW_TILE_CASE(rows)                                                                                            \
     case rows:                                                                                                         \
-        if (WIDE * (rows) <= ROOM && left >= WIDE) {                                                                   \
-            PRODUCT(rows, WIDE);                                                                                       \
-            return WIDE;                                                                                               \
-        }                                                                                                              \
-        if (left >= NARROW) {                                                                                          \
-            PRODUCT(rows, NARROW);                                                                                     \
-            return NARROW;                                                                                             \
+        if (left >= TILE_VECTORS(rows)) {                                                                              \
+            PRODUCT(rows, TILE_VECTORS(rows));                                                                         \
+            return TILE_VECTORS(rows);                                                                                 \
         }                                                                                                              \
         PRODUCT(rows, 1);                                                                                              \
         return 1;
@@ -146,7 +145,7 @@ INLINE void score(size_t rows, size_t vectors, kv_type type, const chunk_view *c
         for (size_t v = 0; v < vectors; v++) {
             float *to = c->scores + (row + r) * SCORE_STRIDE + (at + v) * LANE_COUNT;
             if (type == KV_Q8)
-                sum[r][v] = dim == 0 ? sum[r][v] * scale[v] : lanes_load(to) + sum[r][v] * scale[v];
+                sum[r][v] = lanes_fma(sum[r][v], scale[v], dim == 0 ? (lanes){0} : lanes_load(to));
             lanes_store(to, sum[r][v]);
         }
     }
@@ -336,7 +335,7 @@ static void merge_parts(attention_part sum, attention_part part, size_t rows, si
         float most = sum.sum[row] == 0 || part.most[row] > sum.most[row] ? part.most[row] : sum.most[row];
         float keep = sum.sum[row] == 0 ? 0 : expf(sum.most[row] - most), take = expf(part.most[row] - most);
         for (size_t i = 0; i < dims; i += LANE_COUNT)
-            lanes_store(to + i, lanes_load(to + i) * keep + lanes_load(from + i) * take);
+            lanes_store(to + i, lanes_fma(lanes_load(from + i), lanes_splat(take), lanes_load(to + i) * keep));
         sum.sum[row] = sum.sum[row] * keep + part.sum[row] * take;
         sum.most[row] = most;
     }

@@ -13,6 +13,21 @@
 #include <arm_neon.h>
 #endif
 
+/* a × b + c, rounded once where the instruction set can. Left to the compiler, one tile's sum might be fused and another's
+ * not. */
+static inline lanes lanes_fma(lanes a, lanes b, lanes c)
+{
+#if LANE_COUNT == 16 && defined(__AVX512F__)
+    return (lanes)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif LANE_COUNT == 8 && defined(__FMA__)
+    return (lanes)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif LANE_COUNT == 4 && defined(__aarch64__)
+    return (lanes)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    return a * b + c;
+#endif
+}
+
 static inline lanes load_f16(const unsigned char *at)
 {
 #if LANE_COUNT == 16 && defined(__AVX512F__)

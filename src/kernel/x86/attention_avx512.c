@@ -5,7 +5,7 @@
 #define LANE_COUNT   16
 #define ROOM         24 /* sums, of thirty-two registers */
 #define TILE_ROWS    12
-#define ROW_TILES(X) X(12) X(6) X(4) X(3) X(2) X(1)
+#define ROW_TILES(X) X(12) X(4) X(3) X(2) X(1)
 #include "kernel/generic/attention_lanes.h"
 
 const attention_kernel attention_avx512[KV_TYPE_COUNT] = ATTENTION_KERNELS("avx512", CPU_AVX512);
