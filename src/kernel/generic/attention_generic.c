@@ -1,10 +1,16 @@
-/* Attention in plain C: four floats at a time. */
+/* Attention in plain C: four floats at a time. On 64-bit Arm, whose base has vectors, these are NEON's. */
 #include "kernel/generic/generic_kernels.h"
 
-#define LANE_COUNT   4
-#define ROOM         8 /* sums, of sixteen registers */
+#define LANE_COUNT 4
+#if defined(__aarch64__)
+#define ROOM         24 /* sums, of thirty-two registers */
+#define TILE_ROWS    12
+#define ROW_TILES(X) X(12) X(4) X(3) X(2) X(1)
+#else
+#define ROOM         8 /* of sixteen, or fewer */
 #define TILE_ROWS    4
 #define ROW_TILES(X) X(4) X(3) X(2) X(1)
+#endif
 #include "kernel/generic/attention_lanes.h"
 
 const attention_kernel attention_generic[KV_TYPE_COUNT] = ATTENTION_KERNELS("generic", 0);

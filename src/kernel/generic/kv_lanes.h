@@ -63,6 +63,8 @@ static inline void narrow_f16(lanes value, uint16_t out[LANE_COUNT])
     _mm256_storeu_si256((__m256i *)out, _mm512_cvtps_ph((__m512)value, _MM_FROUND_TO_NEAREST_INT));
 #elif LANE_COUNT == 8 && defined(__F16C__)
     _mm_storeu_si128((__m128i *)out, _mm256_cvtps_ph((__m256)value, _MM_FROUND_TO_NEAREST_INT));
+#elif LANE_COUNT == 4 && defined(__aarch64__)
+    vst1_u8((uint8_t *)out, vreinterpret_u8_f16(vcvt_f16_f32((float32x4_t)value)));
 #else
     for (size_t i = 0; i < LANE_COUNT; i++)
         out[i] = f16_from_f32(value[i]);
