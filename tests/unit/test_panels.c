@@ -149,13 +149,16 @@ static double rounded(const product *p, size_t t, size_t c)
     return (double)load_f32(block + INT8_SCALES * width + 4 * (t - first)) * level;
 }
 
+/* Panels need none. */
+static unsigned char no_scratch;
+
 static void check_product(const kernel_table *kernels, thread_pool *pool, product *p, bool bias, bool accumulate)
 {
     to_int8(kernels, p);
     matmul_job job = job_of(p);
     job.bias = bias ? p->bias.at : NULL;
     job.accumulate = accumulate;
-    matmul(kernels, pool, &job, 1, NULL, 0);
+    matmul(kernels, pool, &job, 1, &no_scratch, 0);
     for (size_t t = 0; t < p->tokens; t++)
         for (size_t r = 0; r < p->rows; r++) {
             double sum = accumulate ? (double)((t * p->rows + r) % 7) : 0, size;
@@ -265,7 +268,7 @@ static void check_batches(const quant_format *format, const kernel_table *kernel
     to_int8(kernels, &p);
     matmul_job job = job_of(&p);
     job.y = together;
-    matmul(kernels, pool, &job, 1, NULL, 0);
+    matmul(kernels, pool, &job, 1, &no_scratch, 0);
     for (size_t t = 0; t < TOKENS; t++) {
         product one = p;
         one.tokens = 1;
@@ -274,7 +277,7 @@ static void check_batches(const quant_format *format, const kernel_table *kernel
         float alone[ROWS];
         job = job_of(&one);
         job.y = alone;
-        matmul(kernels, pool, &job, 1, NULL, 0);
+        matmul(kernels, pool, &job, 1, &no_scratch, 0);
         assert_memory_equal(alone, together + t * ROWS, sizeof alone);
     }
     product_free(&p);
@@ -372,7 +375,7 @@ static double best_time(const kernel_table *kernels, thread_pool *pool, const ma
     double best = 1e9, begin = now();
     for (int i = 0; i < 15 && now() - begin < 0.5; i++) {
         double start = now();
-        matmul(kernels, pool, job, 1, NULL, 0);
+        matmul(kernels, pool, job, 1, &no_scratch, 0);
         double took = now() - start;
         best = took < best ? took : best;
     }
