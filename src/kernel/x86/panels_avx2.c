@@ -30,6 +30,13 @@ inline_always __m256i pair(quant_type type, bytes level, __m256i x)
     return _mm256_maddubs_epi16(w, x);
 }
 
+/* A sum as it is so far. Else the compiler regroups additions into trees, whose leaves have to wait in memory. */
+inline_always __m256i in_order(__m256i sum)
+{
+    __asm__("" : "+x"(sum));
+    return sum;
+}
+
 inline_always void add_products(quant_type type, ints *sum, const bytes level[GROUPS], const uint8_t *x, size_t count,
                                 size_t begin, size_t end)
 {
@@ -38,11 +45,12 @@ inline_always void add_products(quant_type type, ints *sum, const bytes level[GR
         __m256i narrow[AT_ONCE];
         for (size_t i = 0; i < fit; i++)
             for (size_t t = 0; t < count; t++) {
-                __m256i sums = pair(type, level[g + i], four_of(x, t, g + i));
-                narrow[t] = i == 0 ? sums : _mm256_add_epi16(narrow[t], sums);
+                __m256i pairs = pair(type, level[g + i], four_of(x, t, g + i));
+                narrow[t] = in_order(i == 0 ? pairs : _mm256_add_epi16(narrow[t], pairs));
             }
         for (size_t t = 0; t < count; t++)
-            sum[t] += (ints)_mm256_madd_epi16(narrow[t], _mm256_set1_epi16(1));
+            sum[t] =
+                (ints)in_order(_mm256_add_epi32((__m256i)sum[t], _mm256_madd_epi16(narrow[t], _mm256_set1_epi16(1))));
     }
 }
 
