@@ -1,7 +1,7 @@
 /* Products of packed weights with AVX-VNNI, for processors that have dot products but not AVX-512. Compiled for AVX-512
  * VNNI in its place, as the tests do where only that runs, it is the same with the other encoding of `vpdpbusd`. */
 #define SIGNED_BYTES 0
-#define AT_ONCE      4
+#define AT_ONCE      8 /* and levels come from memory: there are not registers for all */
 #define PANEL_KERNEL "avx-vnni"
 #define PANEL_NEEDS  CPU_AVX2 | CPU_F16C | CPU_AVX_VNNI
 #include "kernel/x86/panels_ymm.h"

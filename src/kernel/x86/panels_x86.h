@@ -9,7 +9,7 @@
  *     VECTOR_BYTES   64 or 32: a vector is all sixteen rows of a panel, or the upper or lower eight
  *     SIGNED_BYTES   whether levels of eight bits are multiplied as they are, −128 … 127, or unsigned, plus 128
  *
- *     AT_ONCE        tokens that are computed side by side, as many as there are registers for
+ *     AT_ONCE        tokens that are computed side by side: enough to hide a dot product's latency
  *     PANEL_KERNEL   the kernel's name
  *     PANEL_NEEDS    its CPU_… flags
  *
@@ -215,8 +215,10 @@ inline_always void multiply(quant_type type, size_t block_bytes, size_t header_b
             bytes level[GROUPS];
             levels_of(type, at + part * VECTOR_BYTES, level);
             block_scales w = scales_of(type, header, at + block_bytes - scale_bytes, part * HEIGHT);
-            for (size_t t = 0; t < tokens; t += AT_ONCE)
-                add_block(type, sum[part] + t, level, w, x, tokens, t, tokens - t < AT_ONCE ? tokens - t : AT_ONCE);
+            size_t whole = tokens / AT_ONCE * AT_ONCE;
+            for (size_t t = 0; t < whole; t += AT_ONCE)
+                add_block(type, sum[part] + t, level, w, x, tokens, t, AT_ONCE);
+            add_block(type, sum[part] + whole, level, w, x, tokens, whole, tokens - whole);
         }
         at += block_bytes;
         x += INT8_BLOCK_BYTES * tokens;
