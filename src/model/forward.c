@@ -5,6 +5,8 @@
 
 #include "model/layer_blocks.h"
 
+enum { EMBED_GRAIN = 8 }; /* tokens: some microseconds */
+
 static size_t larger(size_t a, size_t b)
 {
     return a > b ? a : b;
@@ -121,11 +123,13 @@ matmul_job forward_job(const forward *pass, const weight *w, const float *x, siz
     };
 }
 
-static void embed(forward *pass)
+static void embed_tokens(void *context, size_t begin, size_t end, uint32_t worker)
 {
+    (void)worker;
+    const forward *pass = context;
     const weight *w = &pass->model->embedding;
     float scale = pass->model->config.embedding_scale;
-    for (size_t t = 0; t < pass->batch->count; t++) {
+    for (size_t t = begin; t < end; t++) {
         float *x = pass->x + t * w->columns;
         weight_row(w, (size_t)pass->batch->token[t], x);
         for (size_t i = 0; i < w->columns; i++)
@@ -155,7 +159,7 @@ bool forward_run(forward *pass, const batch *input, bool (*stop)(void *user), vo
 {
     const model *m = pass->model;
     pass->batch = input;
-    embed(pass);
+    thread_pool_for(pass->pool, input->count, EMBED_GRAIN, embed_tokens, pass);
     set_angles(pass, &pass->rope);
     if (m->config.rope_base_window > 0)
         set_angles(pass, &pass->rope_window);

@@ -21,226 +21,234 @@ const panel_layout *panel_layout_of(quant_type type)
     return NULL;
 }
 
-/* One row's 32 levels and the scales beside them, taken out of the file's blocks. */
-typedef struct row_block {
-    uint8_t level[PANEL_BLOCK]; /* all bits; Q8_0: as stored */
-    uint8_t scale[4];           /* what goes at the end of the block: f16 scale and minimum, or group scales */
-    uint8_t header[4];          /* f16 scale and minimum of the super-block */
-} row_block;
+#define INLINE __attribute__((always_inline)) static inline /* for each format with its own constants */
 
-static void take_nibbles(row_block *out, const uint8_t *bytes)
-{
-    for (size_t i = 0; i < 16; i++) {
-        out->level[i] = bytes[i] & 15;
-        out->level[16 + i] = bytes[i] >> 4;
-    }
-}
+enum { VECTOR_BYTES = 4 * PANEL_ROWS, NIBBLE_BYTES = 4 * VECTOR_BYTES };
 
-static void take_fifth_bits(row_block *out, const uint8_t *high)
-{
-    for (size_t i = 0; i < 32; i++)
-        out->level[i] |= (uint8_t)((high[i / 8] >> (i % 8) & 1) << 4);
-}
+/* --------------------------------------------------------------------------------------------------------- packing
+ *
+ * Each put_… writes one row's part of what one block of the file becomes: one block of the panel, or a header and eight.
+ * Four neighbouring columns are a word in the panel and four bytes in the file, so nothing is taken apart further than
+ * into words, on which all four columns are moved at once. */
 
-static void take_simple(quant_type type, const void *row, size_t block, row_block *out)
-{
-    if (type == QUANT_Q8_0) {
-        const block_q8_0 *b = (const block_q8_0 *)row + block;
-        memcpy(out->level, b->levels, 32);
-        memcpy(out->scale, b->scale, 2);
-    } else if (type == QUANT_Q4_1) {
-        const block_q4_1 *b = (const block_q4_1 *)row + block;
-        take_nibbles(out, b->levels);
-        memcpy(out->scale, b->scale, 4);
-    } else if (type == QUANT_Q5_0) {
-        const block_q5_0 *b = (const block_q5_0 *)row + block;
-        take_nibbles(out, b->levels);
-        take_fifth_bits(out, b->high);
-        memcpy(out->scale, b->scale, 2);
-    } else if (type == QUANT_Q5_1) {
-        const block_q5_1 *b = (const block_q5_1 *)row + block;
-        take_nibbles(out, b->levels);
-        take_fifth_bits(out, b->high);
-        memcpy(out->scale, b->scale, 4);
-    } else { /* Q4_0 and IQ4_NL have the same fields */
-        const block_q4_0 *b = (const block_q4_0 *)row + block;
-        take_nibbles(out, b->levels);
-        memcpy(out->scale, b->scale, 2);
-    }
-}
-
-/* Groups of 32 values; the nibbles of two neighbouring groups share bytes. */
-static void take_q45_k(quant_type type, const void *row, size_t block, row_block *out)
-{
-    size_t super = block / 8, g = block % 8;
-    const block_q4_k *b4 = (const block_q4_k *)row + super;
-    const block_q5_k *b5 = (const block_q5_k *)row + super;
-    bool five = type == QUANT_Q5_K;
-    const uint8_t *levels = (five ? b5->low : b4->levels) + g / 2 * 32;
-    uint8_t scales[8], minimums[8];
-    quant_q4_k_groups(five ? b5->groups : b4->groups, scales, minimums);
-    for (size_t i = 0; i < 32; i++) {
-        out->level[i] = g % 2 != 0 ? levels[i] >> 4 : levels[i] & 15;
-        if (five)
-            out->level[i] |= (uint8_t)((b5->high[i] >> g & 1) << 4);
-    }
-    out->scale[0] = scales[g];
-    out->scale[1] = minimums[g];
-    memcpy(out->header, five ? b5->scale : b4->scale, 4);
-}
-
-static void take_q6_k(const void *row, size_t block, row_block *out)
-{
-    const block_q6_k *b = (const block_q6_k *)row + block / 8;
-    size_t half = block % 8 / 4, quarter = block % 4; /* of the super-block; 32 columns of a half */
-    for (size_t i = 0; i < 32; i++) {
-        uint8_t low = b->low[half * 64 + quarter % 2 * 32 + i];
-        out->level[i] =
-            (uint8_t)((quarter < 2 ? low & 15 : low >> 4) | (b->high[half * 32 + i] >> (2 * quarter) & 3) << 4);
-    }
-    memcpy(out->scale, b->groups + block % 8 * 2, 2);
-    memcpy(out->header, b->scale, 2);
-}
-
-static void take_iq4_xs(const void *row, size_t block, row_block *out)
-{
-    const block_iq4_xs *b = (const block_iq4_xs *)row + block / 8;
-    size_t g = block % 8;
-    take_nibbles(out, b->levels + 16 * g);
-    int low = b->groups_low[g / 2] >> (4 * (g % 2)) & 15, high = load_u16(b->groups_high) >> (2 * g) & 3;
-    out->scale[0] = (uint8_t)(low + 16 * high - 32);
-    memcpy(out->header, b->scale, 2);
-}
-
-static void take_block(quant_type type, const void *row, size_t block, row_block *out)
-{
-    switch (type) {
-    case QUANT_Q4_K:
-    case QUANT_Q5_K: take_q45_k(type, row, block, out); break;
-    case QUANT_Q6_K: take_q6_k(row, block, out); break;
-    case QUANT_IQ4_XS: take_iq4_xs(row, block, out); break;
-    default: take_simple(type, row, block, out);
-    }
-}
-
-/* The number of bytes that a field of the scales or of the header has for one row. */
-static size_t field_bytes(const panel_layout *layout)
-{
-    return layout->header_bytes != 0 ? 1 : 2;
-}
-
-static void put_fields(uint8_t *at, size_t total, size_t bytes, size_t row, const uint8_t *fields)
-{
-    for (size_t f = 0; f < total / PANEL_ROWS / bytes; f++)
-        memcpy(at + (f * PANEL_ROWS + row) * bytes, fields + f * bytes, bytes);
-}
-
-/* Levels leave for their vectors four columns at a time. */
-static void put_words(uint8_t *vectors, size_t row, const uint8_t *bytes, size_t words)
+INLINE void put_words(uint8_t *vectors, size_t row, const uint8_t *from, size_t words)
 {
     for (size_t j = 0; j < words; j++)
-        memcpy(vectors + 64 * j + 4 * row, bytes + 4 * j, 4);
+        store_u32(vectors + VECTOR_BYTES * j + 4 * row, load_u32(from + 4 * j));
 }
 
-static void put_row(const panel_layout *layout, uint8_t *block, size_t row, const row_block *in)
+/* Numbers of two bytes, of which each has sixteen rows to itself. */
+INLINE void put_pairs(uint8_t *to, size_t row, const uint8_t *from, size_t count)
 {
-    uint8_t nibbles[16], bits[8] = {0}, *high = block + PANEL_ROWS * PANEL_BLOCK * layout->level_bits / 8;
-    if (layout->level_bits == 8) {
-        put_words(block, row, in->level, 8);
-    } else {
-        for (size_t c = 0; c < 16; c++)
-            nibbles[c] = (uint8_t)((in->level[c] & 15) | (in->level[16 + c] & 15) << 4);
-        put_words(block, row, nibbles, 4);
+    for (size_t i = 0; i < count; i++)
+        store_u16(to + 2 * (PANEL_ROWS * i + row), load_u16(from + 2 * i));
+}
+
+/* Four of 32 bits go to the four bytes of the word, each 7 bits further than its neighbour: a multiplication does it. */
+INLINE uint32_t fifth_bits(uint32_t high)
+{
+    uint32_t word = 0;
+    for (unsigned g = 0; g < 8; g++)
+        word |= ((high >> 4 * g & 15) * 0x00204081u & 0x01010101u) << g;
+    return word;
+}
+
+/* The formats of 32 values, whose fields come in this order: scale, minimum, fifth bits, levels. */
+INLINE void put_simple(const uint8_t *from, size_t row, uint8_t *to, size_t scales, bool fifth, size_t words)
+{
+    put_pairs(to + VECTOR_BYTES * (words + fifth), row, from, scales);
+    from += 2 * scales;
+    if (fifth)
+        store_u32(to + VECTOR_BYTES * words + 4 * row, fifth_bits(load_u32(from)));
+    put_words(to, row, from + 4 * fifth, words);
+}
+
+/* Nibbles of 32 bytes, all at the same `shift`, to nibbles of 16: those of the second half above those of the first. */
+INLINE void put_nibbles(uint8_t *to, size_t row, const uint8_t *from, size_t shift)
+{
+    for (size_t j = 0; j < 4; j++) {
+        uint32_t low = load_u32(from + 4 * j) >> shift & 0x0f0f0f0fu;
+        uint32_t high = load_u32(from + 16 + 4 * j) >> shift & 0x0f0f0f0fu;
+        store_u32(to + VECTOR_BYTES * j + 4 * row, low | high << 4);
     }
-    for (size_t c = 0; layout->high_bits == 1 && c < PANEL_BLOCK; c++)
-        bits[c % 4] |= (uint8_t)((in->level[c] >> 4) << (c / 4));
-    for (size_t c = 0; layout->high_bits == 2 && c < PANEL_BLOCK; c++)
-        bits[c / 16 * 4 + c % 4] |= (uint8_t)((in->level[c] >> 4) << (2 * (c / 4 % 4)));
-    put_words(high, row, bits, layout->high_bits);
-    put_fields(block + panel_block_bytes(layout) - layout->scale_bytes, layout->scale_bytes, field_bytes(layout), row,
-               in->scale);
+}
+
+/* One or two bits of each byte, all at the same `shift`, into one word. */
+INLINE uint32_t high_bits(const uint8_t *from, size_t shift, size_t bits)
+{
+    uint32_t word = 0, mask = bits == 1 ? 0x01010101u : 0x03030303u;
+    for (size_t k = 0; k < 8 / bits; k++)
+        word |= (load_u32(from + 4 * k) >> shift & mask) << bits * k;
+    return word;
+}
+
+INLINE void put_q4_or_q5_k(bool five, const void *from, size_t row, uint8_t *to)
+{
+    const block_q4_k *b4 = from;
+    const block_q5_k *b5 = from;
+    const uint8_t *levels = five ? b5->low : b4->levels;
+    uint8_t scales[8], minimums[8];
+    quant_q4_k_groups(b4->groups, scales, minimums);
+    put_pairs(to, row, b4->scale, 1);
+    put_pairs(to + 2 * PANEL_ROWS, row, b4->minimum, 1);
+    to += 4 * PANEL_ROWS;
+    for (size_t g = 0; g < 8; g++) {
+        put_nibbles(to, row, levels + g / 2 * 32, g % 2 * 4);
+        to += NIBBLE_BYTES;
+        if (five) {
+            store_u32(to + 4 * row, high_bits(b5->high, g, 1));
+            to += VECTOR_BYTES;
+        }
+        to[row] = scales[g];
+        to[PANEL_ROWS + row] = minimums[g];
+        to += 2 * PANEL_ROWS;
+    }
+}
+
+INLINE void put_q6_k(const void *from, size_t row, uint8_t *to)
+{
+    const block_q6_k *b = from;
+    put_pairs(to, row, b->scale, 1);
+    to += 2 * PANEL_ROWS;
+    for (size_t g = 0; g < 8; g++) {
+        size_t half = g / 4, quarter = g % 4; /* of the super-block; 32 columns of a half */
+        put_nibbles(to, row, b->low + 64 * half + quarter % 2 * 32, quarter / 2 * 4);
+        to += NIBBLE_BYTES;
+        store_u32(to + 4 * row, high_bits(b->high + 32 * half, 2 * quarter, 2));
+        store_u32(to + VECTOR_BYTES + 4 * row, high_bits(b->high + 32 * half + 16, 2 * quarter, 2));
+        to += 2 * VECTOR_BYTES;
+        to[row] = (uint8_t)b->groups[2 * g];
+        to[PANEL_ROWS + row] = (uint8_t)b->groups[2 * g + 1];
+        to += 2 * PANEL_ROWS;
+    }
+}
+
+INLINE void put_iq4_xs(const void *from, size_t row, uint8_t *to)
+{
+    const block_iq4_xs *b = from;
+    unsigned high = load_u16(b->groups_high);
+    put_pairs(to, row, b->scale, 1);
+    to += 2 * PANEL_ROWS;
+    for (size_t g = 0; g < 8; g++) {
+        put_words(to, row, b->levels + 16 * g, 4);
+        to += NIBBLE_BYTES;
+        to[row] = (uint8_t)((b->groups_low[g / 2] >> g % 2 * 4 & 15u) + (high >> 2 * g & 3) * 16 - 32);
+        to += PANEL_ROWS;
+    }
+}
+
+INLINE void put_block(quant_type type, const uint8_t *from, size_t row, uint8_t *to)
+{
+    switch (type) {
+    case QUANT_Q4_1: put_simple(from, row, to, 2, false, 4); break;
+    case QUANT_Q5_0: put_simple(from, row, to, 1, true, 4); break;
+    case QUANT_Q5_1: put_simple(from, row, to, 2, true, 4); break;
+    case QUANT_Q8_0: put_simple(from, row, to, 1, false, 8); break;
+    case QUANT_Q4_K: put_q4_or_q5_k(false, from, row, to); break;
+    case QUANT_Q5_K: put_q4_or_q5_k(true, from, row, to); break;
+    case QUANT_Q6_K: put_q6_k(from, row, to); break;
+    case QUANT_IQ4_XS: put_iq4_xs(from, row, to); break;
+    default: put_simple(from, row, to, 1, false, 4); /* Q4_0 and IQ4_NL */
+    }
+}
+
+INLINE void pack_rows(quant_type type, const uint8_t *from, size_t row_bytes, size_t rows, size_t blocks, uint8_t *to)
+{
+    const quant_format *format = quant_find(type);
+    size_t from_bytes = format->bytes, to_bytes = panel_bytes(panel_layout_of(type), format->block);
+    for (size_t b = 0; b < blocks; b++)
+        for (size_t r = 0; r < rows; r++)
+            put_block(type, from + r * row_bytes + b * from_bytes, r, to + b * to_bytes);
 }
 
 void panel_pack(const panel_layout *layout, const void *rows_data, size_t rows, size_t columns, void *panel)
 {
     const quant_format *format = quant_find(layout->type);
-    size_t row_bytes = columns / format->block * format->bytes, block_bytes = panel_block_bytes(layout);
-    uint8_t *at = panel;
-    memset(panel, 0, panel_bytes(layout, columns));
-    for (size_t b = 0; b < columns / PANEL_BLOCK; b++) {
-        uint8_t *header = at;
-        bool begins = layout->header_bytes != 0 && b % (PANEL_HEADER_COLUMNS / PANEL_BLOCK) == 0;
-        if (begins)
-            at += layout->header_bytes;
-        for (size_t r = 0; r < rows; r++) {
-            row_block in = {0};
-            take_block(layout->type, (const uint8_t *)rows_data + r * row_bytes, b, &in);
-            put_row(layout, at, r, &in);
-            if (begins)
-                put_fields(header, layout->header_bytes, 2, r, in.header);
-        }
-        at += block_bytes;
+    size_t blocks = columns / format->block, row_bytes = blocks * format->bytes;
+    if (rows < PANEL_ROWS)
+        memset(panel, 0, panel_bytes(layout, columns));
+    switch (layout->type) {
+#define PACK(format, name, level_bits, high_bits, scale_bytes, header_bytes)                                           \
+    case QUANT_##format: pack_rows(QUANT_##format, rows_data, row_bytes, rows, blocks, panel); break;
+        PANEL_LAYOUT_LIST(PACK)
+#undef PACK
+    default: break;
     }
 }
 
-/* A row's part of a block, as put_row wrote it. */
-static void get_row(const panel_layout *layout, const uint8_t *block, size_t row, row_block *out)
+/* -------------------------------------------------------------------------------------------------------- decoding */
+
+/* A row's levels in a block, all bits; word j holds columns 4j … 4j + 3. */
+static void get_levels(const panel_layout *layout, const uint8_t *block, size_t row, uint32_t level[8])
 {
-    const uint8_t *high = block + PANEL_ROWS * PANEL_BLOCK * layout->level_bits / 8;
-    const uint8_t *scales = block + panel_block_bytes(layout) - layout->scale_bytes;
-    size_t bytes = field_bytes(layout);
-    for (size_t c = 0; c < PANEL_BLOCK; c++) {
-        size_t in_vector = 4 * row + c % 4;
-        if (layout->level_bits == 8)
-            out->level[c] = block[c / 4 * 64 + in_vector];
-        else
-            out->level[c] = block[c % 16 / 4 * 64 + in_vector] >> (c / 16 * 4) & 15;
-        if (layout->high_bits == 1)
-            out->level[c] |= (uint8_t)((high[in_vector] >> (c / 4) & 1) << 4);
-        if (layout->high_bits == 2)
-            out->level[c] |= (uint8_t)((high[c / 16 * 64 + in_vector] >> (2 * (c / 4 % 4)) & 3) << 4);
+    const uint8_t *at = block + 4 * row;
+    for (size_t j = 0; j < 4; j++) {
+        uint32_t word = load_u32(at + VECTOR_BYTES * j);
+        level[j] = layout->level_bits == 8 ? word : word & 0x0f0f0f0fu;
+        level[4 + j] = layout->level_bits == 8 ? load_u32(at + VECTOR_BYTES * (4 + j)) : word >> 4 & 0x0f0f0f0fu;
     }
-    for (size_t f = 0; f < layout->scale_bytes / PANEL_ROWS / bytes; f++)
-        memcpy(out->scale + f * bytes, scales + (f * PANEL_ROWS + row) * bytes, bytes);
+    for (size_t p = 0; p < layout->high_bits; p++) {
+        size_t bits = layout->high_bits, words = 8 / bits;
+        uint32_t word = load_u32(at + NIBBLE_BYTES + VECTOR_BYTES * p), mask = bits == 1 ? 0x01010101u : 0x03030303u;
+        for (size_t k = 0; k < words; k++)
+            level[words * p + k] |= (word >> bits * k & mask) << 4;
+    }
 }
+
+/* What makes values of a block's levels: value = scale × (level − bias) + minimum. */
+typedef struct row_scales {
+    float scale[2]; /* of the halves of the block */
+    float minimum;  /* −0 changes nothing that it is added to */
+    int bias;
+} row_scales;
 
 static float half(const uint8_t *at)
 {
     return f16_to_f32(load_u16(at));
 }
 
-/* scale × level + minimum, as formats.h promises it: every product exact, one rounding. */
-static void decode_block(quant_type type, const row_block *in, const uint8_t *header, size_t row, float *values)
+/* `scales`: those at the end of the block; `header`: of the super-block, or NULL. */
+static row_scales get_scales(quant_type type, const uint8_t *scales, const uint8_t *header, size_t row)
 {
-    float scale[2], minimum = -0.0f; /* of the halves of the block; −0 changes nothing that it is added to */
-    int bias = 0;
-    scale[0] = scale[1] = header == NULL ? half(in->scale) : half(header + 2 * row);
+    float scale = half((header != NULL ? header : scales) + 2 * row);
+    row_scales out = {{scale, scale}, -0.0f, 0};
     switch (type) {
-    case QUANT_Q4_0: bias = 8; break;
-    case QUANT_Q5_0: bias = 16; break;
+    case QUANT_Q4_0: out.bias = 8; break;
+    case QUANT_Q5_0: out.bias = 16; break;
     case QUANT_Q4_1:
-    case QUANT_Q5_1: minimum = half(in->scale + 2); break;
+    case QUANT_Q5_1: out.minimum = half(scales + 2 * (PANEL_ROWS + row)); break;
     case QUANT_Q4_K:
     case QUANT_Q5_K:
-        scale[0] = scale[1] = scale[0] * in->scale[0];
-        minimum = -(half(header + 2 * (PANEL_ROWS + row)) * in->scale[1]);
+        out.scale[0] = out.scale[1] = scale * scales[row];
+        out.minimum = -(half(header + 2 * (PANEL_ROWS + row)) * scales[PANEL_ROWS + row]);
         break;
     case QUANT_Q6_K:
-        bias = 32;
-        scale[1] *= (int8_t)in->scale[1];
-        scale[0] *= (int8_t)in->scale[0];
+        out.bias = 32;
+        out.scale[0] = scale * (int8_t)scales[row];
+        out.scale[1] = scale * (int8_t)scales[PANEL_ROWS + row];
         break;
-    case QUANT_IQ4_XS: scale[0] = scale[1] = scale[0] * (int8_t)in->scale[0]; break;
+    case QUANT_IQ4_XS: out.scale[0] = out.scale[1] = scale * (int8_t)scales[row]; break;
     default: break;
     }
-    for (size_t c = 0; c < PANEL_BLOCK; c++) {
-        int level = in->level[c] - bias;
-        if (type == QUANT_Q8_0)
-            level = (int8_t)in->level[c];
-        else if (type == QUANT_IQ4_NL || type == QUANT_IQ4_XS)
-            level = quant_iq4_levels[in->level[c]];
-        values[c] = scale[c / 16] * (float)level + minimum;
-    }
+    return out;
+}
+
+/* As formats.h promises it: every product exact, one rounding. */
+static void decode_block(const panel_layout *layout, const uint8_t *block, const uint8_t *header, size_t row,
+                         float *values)
+{
+    uint32_t words[8];
+    int8_t level[PANEL_BLOCK];
+    get_levels(layout, block, row, words);
+    memcpy(level, words, sizeof level);
+    if (layout->type == QUANT_IQ4_NL || layout->type == QUANT_IQ4_XS)
+        for (size_t c = 0; c < PANEL_BLOCK; c++)
+            level[c] = quant_iq4_levels[level[c]];
+    row_scales by = get_scales(layout->type, block + panel_block_bytes(layout) - layout->scale_bytes, header, row);
+    for (size_t c = 0; c < PANEL_BLOCK / 2; c++)
+        values[c] = by.scale[0] * (float)(level[c] - by.bias) + by.minimum;
+    for (size_t c = PANEL_BLOCK / 2; c < PANEL_BLOCK; c++)
+        values[c] = by.scale[1] * (float)(level[c] - by.bias) + by.minimum;
 }
 
 void panel_decode_row(const panel_layout *layout, const void *panel, size_t row, size_t columns, float *values)
@@ -251,9 +259,7 @@ void panel_decode_row(const panel_layout *layout, const void *panel, size_t row,
             header = at;
             at += layout->header_bytes;
         }
-        row_block in = {0};
-        get_row(layout, at, row, &in);
-        decode_block(layout->type, &in, header, row, values + b * PANEL_BLOCK);
+        decode_block(layout, at, header, row, values + b * PANEL_BLOCK);
         at += panel_block_bytes(layout);
     }
 }
