@@ -21,9 +21,9 @@
 #define INLINE __attribute__((always_inline)) static inline
 
 enum {
-    WIDE = 4,   /* vectors beside each other where there are few rows … */
-    NARROW = 2, /* … and where there are many */
-    FEW_ROWS = 4,
+    WIDE = 4,           /* vectors beside each other where there are few rows … */
+    NARROW = 2,         /* … and where there are many */
+    FEW_ROWS = 4,       /* so few that memory, not their sums, sets the pace */
     RUN = 4 * KV_BLOCK, /* positions whose values all rows take in before the next ones are read */
     /* Floats from row to row of scores: not a power of two, which would share cache sets. */
     SCORE_STRIDE = ATTENTION_CHUNK + KV_BLOCK
