@@ -11,8 +11,7 @@
 #include "quant/panels.h"
 
 enum {
-    ALIGNMENT = 64,        /* a cache line */
-    CHUNK_BYTES = 8 << 20, /* packed, then written */
+    ALIGNMENT = 64, /* a cache line */
 };
 
 typedef struct packer {
@@ -20,8 +19,9 @@ typedef struct packer {
     mote_model *source;
     gguf_output *out;
     thread_pool *pool;
-    unsigned char *chunk;
-    bool *is_matrix; /* [tensors] */
+    const weight **matrix; /* [tensors]: NULL where the tensor stays as it is */
+    void *piece;           /* packed, then written */
+    size_t piece_bytes;
     size_t written;
     mote_error *error;
 } packer;
@@ -47,21 +47,19 @@ static mote_status find_matrices(packer *p)
 {
     model *m = &p->source->weights;
     size_t count = gguf_tensor_count(m->file);
-    p->is_matrix = calloc(count + 1, sizeof *p->is_matrix);
-    if (p->is_matrix == NULL)
-        return fail_memory(p->error, count, "packing a model");
-    for (size_t i = 0; i < count; i++) {
-        const gguf_tensor *tensor = gguf_tensor_at(m->file, i);
-        for (size_t j = 0; j < model_weight_count(m) && !p->is_matrix[i]; j++)
-            p->is_matrix[i] =
-                model_weight_at(m, j)->data == tensor->data && panel_layout_of(tensor->format->type) != NULL;
+    p->matrix = calloc(count + 1, sizeof *p->matrix);
+    if (p->matrix == NULL)
+        return fail_memory(p->error, count * sizeof *p->matrix, "packing a model");
+    for (size_t j = 0; j < model_weight_count(m); j++) {
+        const weight *w = model_weight_at(m, j);
+        for (size_t i = 0; model_packed_bytes(w) > 0 && i < count; i++)
+            if (gguf_tensor_at(m->file, i)->data == w->data)
+                p->matrix[i] = w;
+        if (model_packed_bytes(w) > 0 && model_piece_bytes(w) > p->piece_bytes)
+            p->piece_bytes = model_piece_bytes(w);
     }
-    return MOTE_OK;
-}
-
-static size_t panel_count(const gguf_tensor *tensor)
-{
-    return panels_for(tensor->shape[1]);
+    p->piece = malloc(p->piece_bytes + 1);
+    return p->piece != NULL ? MOTE_OK : fail_memory(p->error, p->piece_bytes, "packing a model");
 }
 
 static mote_status declare_arrays(packer *p)
@@ -103,10 +101,8 @@ static mote_status declare(packer *p)
     mote_status status = declare_arrays(p);
     for (size_t i = 0; i < gguf_tensor_count(file); i++) {
         const gguf_tensor *tensor = gguf_tensor_at(file, i);
-        if (p->is_matrix[i])
-            gguf_output_bytes(p->out, tensor->name,
-                              panel_count(tensor) *
-                                  panel_bytes(panel_layout_of(tensor->format->type), tensor->shape[0]));
+        if (p->matrix[i] != NULL)
+            gguf_output_bytes(p->out, tensor->name, model_packed_bytes(p->matrix[i]));
         else
             gguf_output_tensor(p->out, tensor->name, tensor->format, tensor->dimensions, tensor->shape);
     }
@@ -126,41 +122,13 @@ static mote_status write(packer *p, const void *bytes, size_t count)
     return status;
 }
 
-typedef struct chunk_loop {
-    const gguf_tensor *tensor;
-    size_t first; /* panel */
-    unsigned char *to;
-} chunk_loop;
-
-static void pack_panels(void *context, size_t begin, size_t end, uint32_t worker)
+static mote_status write_matrix(packer *p, const weight *w)
 {
-    (void)worker;
-    const chunk_loop *loop = context;
-    const gguf_tensor *t = loop->tensor;
-    const panel_layout *layout = panel_layout_of(t->format->type);
-    size_t row_bytes = t->shape[0] / t->format->block * t->format->bytes, bytes = panel_bytes(layout, t->shape[0]);
-    for (size_t i = begin; i < end; i++) {
-        size_t row = (loop->first + i) * PANEL_ROWS;
-        size_t rows = t->shape[1] - row < PANEL_ROWS ? t->shape[1] - row : PANEL_ROWS;
-        panel_pack(layout, (const unsigned char *)t->data + row * row_bytes, rows, t->shape[0], loop->to + i * bytes);
-    }
-}
-
-static mote_status write_matrix(packer *p, const gguf_tensor *tensor)
-{
-    size_t bytes = panel_bytes(panel_layout_of(tensor->format->type), tensor->shape[0]);
-    size_t at_once = CHUNK_BYTES / bytes > 0 ? CHUNK_BYTES / bytes : 1, panels = panel_count(tensor);
-    if (bytes > CHUNK_BYTES)
-        return fail(p->error, MOTE_E_LIMIT, "%s: tensor %s has rows of %zu values, too long to be packed",
-                    gguf_name(p->source->file), tensor->name, tensor->shape[0]);
     mote_status status = MOTE_OK;
-    for (size_t first = 0; first < panels && status == MOTE_OK; first += at_once) {
-        size_t count = panels - first < at_once ? panels - first : at_once;
-        chunk_loop loop = {tensor, first, p->chunk};
-        thread_pool_for(p->pool, count, 4, pack_panels, &loop);
-        status = write(p, p->chunk, count * bytes);
+    for (size_t at = 0, count = 0; at < model_packed_bytes(w) && status == MOTE_OK; at += count) {
+        count = model_pack_piece(&p->source->weights, w, at, p->piece, p->pool);
+        status = write(p, p->piece, count);
     }
-    gguf_let_go(p->source->file, tensor->data, tensor->bytes);
     return status;
 }
 
@@ -170,7 +138,7 @@ static mote_status write_all(packer *p)
     mote_status status = MOTE_OK;
     for (size_t i = 0; i < gguf_tensor_count(file) && status == MOTE_OK; i++) {
         const gguf_tensor *tensor = gguf_tensor_at(file, i);
-        status = p->is_matrix[i] ? write_matrix(p, tensor) : write(p, tensor->data, tensor->bytes);
+        status = p->matrix[i] != NULL ? write_matrix(p, p->matrix[i]) : write(p, tensor->data, tensor->bytes);
         if (status == MOTE_OK)
             status = gguf_check(file, p->error);
     }
@@ -185,9 +153,6 @@ static mote_status pack_to(packer *p, const char *path)
 {
     uint32_t threads = p->options->threads != 0 ? p->options->threads : cpu_count();
     mote_status status;
-    p->chunk = malloc(CHUNK_BYTES);
-    if (p->chunk == NULL)
-        return fail_memory(p->error, CHUNK_BYTES, "packing a model");
     if ((status = find_matrices(p)) ||
         (status = thread_pool_open(&p->pool, threads < THREAD_POOL_MOST ? threads : THREAD_POOL_MOST, p->error)) ||
         (status = gguf_output_open(&p->out, path, ALIGNMENT, p->options->overwrite, p->error)) ||
@@ -207,8 +172,8 @@ mote_status mote_pack(const char *from, const char *to, const mote_pack_options 
         status = pack_to(&p, to);
     gguf_output_close(p.out);
     thread_pool_close(p.pool);
-    free(p.is_matrix);
-    free(p.chunk);
+    free(p.matrix);
+    free(p.piece);
     mote_model_close(p.source);
     return status;
 }

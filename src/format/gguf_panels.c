@@ -9,7 +9,6 @@
  * From here on such a tensor has its true type and shape, and `packed` set. */
 #include "format/gguf_part.h"
 
-#include "base/checked.h"
 #include "quant/panels.h"
 
 typedef struct panel_arrays {
@@ -25,13 +24,12 @@ static mote_status need_array(const gguf *file, const char *key, const gguf_arra
     return status;
 }
 
-static bool fits(const panel_layout *layout, const quant_format *format, size_t rows, size_t columns, size_t bytes)
+static bool fits(const quant_format *format, size_t rows, size_t columns, size_t bytes)
 {
-    size_t panels, wanted;
-    if (layout == NULL || rows == 0 || columns == 0 || columns > UINT32_MAX || columns % PANEL_BLOCK != 0 ||
-        columns % format->block != 0 || !checked_add(rows, PANEL_ROWS - 1, &panels))
-        return false;
-    return checked_mul(panels / PANEL_ROWS, panel_bytes(layout, columns), &wanted) && wanted == bytes;
+    const panel_layout *layout = panel_layout_of(format->type);
+    size_t wanted;
+    return layout != NULL && rows != 0 && columns != 0 && panels_bytes(layout, rows, columns, &wanted) &&
+           wanted == bytes;
 }
 
 static mote_status resolve(const gguf *file, gguf_tensor *tensor, const panel_arrays *says, mote_error *error)
@@ -42,8 +40,7 @@ static mote_status resolve(const gguf *file, gguf_tensor *tensor, const panel_ar
         return MOTE_OK;
     const quant_format *format = type >= 0 && type <= UINT32_MAX ? quant_find((uint32_t)type) : NULL;
     if (tensor->type != GGUF_TENSOR_I8 || format == NULL || rows < 0 || columns < 0 || (uint64_t)rows > SIZE_MAX ||
-        (uint64_t)columns > SIZE_MAX ||
-        !fits(panel_layout_of(format->type), format, (size_t)rows, (size_t)columns, tensor->bytes))
+        (uint64_t)columns > SIZE_MAX || !fits(format, (size_t)rows, (size_t)columns, tensor->bytes))
         return fail(
             error, MOTE_E_FORMAT,
             "%s: tensor %.80s of %zu bytes cannot be a packed weight of type %lld, %lld × %lld; the file is damaged",

@@ -27,15 +27,15 @@ static size_t scratch_bytes(const model *m, const kernel_table *kernels)
     return larger(most, attention_scratch_bytes(config));
 }
 
-/* Room for the widest input of a packed weight; 0: there is none. */
-static size_t int8_bytes(const model *m, size_t largest)
+/* Columns of the widest packed weight; 0: there is none. */
+static size_t packed_columns(const model *m)
 {
     size_t columns = 0;
     for (size_t i = 0; i < model_weight_count(m); i++) {
         const weight *w = model_weight_at((model *)m, i);
         columns = larger(columns, w->packed ? w->columns : 0);
     }
-    return int8_tokens_bytes(largest, columns);
+    return columns;
 }
 
 static void lay_out_angles(rope_angles *angles, size_t largest, size_t half, arena *memory)
@@ -56,8 +56,8 @@ void forward_lay_out(forward *pass, const model *m, const kernel_table *kernels,
     pass->qkv = arena_take(memory, largest, pass->qkv_stride * sizeof(float));
     pass->attn = arena_take(memory, largest, (size_t)config->heads * config->head_dim * sizeof(float));
     pass->gate_up = arena_take(memory, largest, 2 * (size_t)config->ffn * sizeof(float));
-    size_t int8 = int8_bytes(m, largest);
-    pass->int8 = int8 > 0 ? arena_take(memory, int8, 1) : NULL;
+    pass->int8_columns = packed_columns(m);
+    pass->int8 = arena_take(memory, largest, int8_tokens_bytes(1, pass->int8_columns));
     lay_out_angles(&pass->rope, largest, config->rope_dims / 2, memory);
     lay_out_angles(&pass->rope_window, largest, config->rope_dims / 2, memory);
     attention_lay_out(pass, largest, context, memory);
@@ -101,8 +101,8 @@ static void set_angles(const forward *pass, rope_angles *angles)
 
 void forward_to_int8(const forward *pass, const float *row, size_t columns, size_t tokens, size_t index)
 {
-    if (pass->int8 == NULL || columns % INT8_BLOCK != 0)
-        return;
+    if (columns > pass->int8_columns || columns % INT8_BLOCK != 0)
+        return; /* no packed weight has such an input */
     size_t first = index / TOKEN_TILE * TOKEN_TILE;
     pass->kernels->to_int8(row, columns, (unsigned char *)pass->int8 + int8_tile_offset(first, columns),
                            int8_tile_width(tokens, first), index - first);

@@ -42,12 +42,13 @@ typedef struct forward {
     const kv_view *kv;
     const batch *batch;
 
-    float *x;       /* [width]: the residual stream */
-    float *h;       /* [width]: what a block reads, or adds */
-    float *qkv;     /* [(heads + 2 kv_heads) × head_dim] */
-    float *attn;    /* [heads × head_dim] */
-    float *gate_up; /* [2 × ffn] */
-    void *int8;     /* what the next products read, as int8_tokens.h has it; NULL: the model has no packed weights */
+    float *x;            /* [width]: the residual stream */
+    float *h;            /* [width]: what a block reads, or adds */
+    float *qkv;          /* [(heads + 2 kv_heads) × head_dim] */
+    float *attn;         /* [heads × head_dim] */
+    float *gate_up;      /* [2 × ffn] */
+    void *int8;          /* what the next products read, as int8_tokens.h has it */
+    size_t int8_columns; /* there is room for so many of each token: those of the widest packed weight; 0: none is */
     size_t qkv_stride;
     rope_angles rope;        /* of layers that see the whole context */
     rope_angles rope_window; /* of sliding-window layers */

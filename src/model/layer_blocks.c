@@ -111,7 +111,7 @@ static void convert_attn(void *context, size_t begin, size_t end, uint32_t worke
 
 static void attn_to_int8(forward *pass)
 {
-    if (pass->int8 != NULL)
+    if (pass->int8_columns > 0)
         thread_pool_for(pass->pool, pass->batch->count, TOKENS_PER_RANGE, convert_attn, pass);
 }
 

@@ -107,6 +107,14 @@ void model_unload(model *model);
 mote_status model_pack(model *model, thread_pool *pool, bool (*progress)(void *user, double done), void *user,
                        mote_error *error);
 
+/* The bytes a weight has once it is packed; 0: it is packed already, or its format has no packed layout. */
+size_t model_packed_bytes(const weight *w);
+
+/* Packs a piece of such a weight from `offset` of its packed bytes on, where the piece before ended; lets go of the pages
+ * of the file behind it. Returns the bytes of the piece, which are no more than model_piece_bytes. */
+size_t model_pack_piece(const model *model, const weight *w, size_t offset, void *to, thread_pool *pool);
+size_t model_piece_bytes(const weight *w);
+
 /* Every weight the model has, the embedding and the head among them: index < model_weight_count. */
 size_t model_weight_count(const model *model);
 weight *model_weight_at(model *model, size_t index);

@@ -20,22 +20,28 @@ weight *model_weight_at(model *m, size_t index)
     return all[(index - 2) % LAYER_WEIGHTS];
 }
 
-/* A tied head is the embedding: one copy serves both. */
-static bool is_packable(const model *m, const weight *w)
+size_t model_packed_bytes(const weight *w)
 {
-    return w->data != NULL && !w->packed && panel_layout_of(w->format->type) != NULL &&
-           (w != &m->head || w->data != m->embedding.data);
+    size_t bytes;
+    const panel_layout *layout = w->data == NULL || w->packed ? NULL : panel_layout_of(w->format->type);
+    return layout != NULL && panels_bytes(layout, w->rows, w->columns, &bytes) ? bytes : 0;
 }
 
-static size_t packed_bytes(const weight *w)
+static size_t panels_in_piece(size_t panel)
 {
-    return panels_for(w->rows) * panel_bytes(panel_layout_of(w->format->type), w->columns);
+    return panel < PIECE_BYTES ? PIECE_BYTES / panel : 1;
+}
+
+size_t model_piece_bytes(const weight *w)
+{
+    size_t panel = panel_bytes(panel_layout_of(w->format->type), w->columns);
+    return panels_in_piece(panel) * panel;
 }
 
 typedef struct pack_loop {
     const weight *from;
-    unsigned char *to;
     size_t first; /* panel of the piece */
+    unsigned char *to;
 } pack_loop;
 
 static void pack_panels(void *context, size_t begin, size_t end, uint32_t worker)
@@ -45,26 +51,42 @@ static void pack_panels(void *context, size_t begin, size_t end, uint32_t worker
     const weight *w = loop->from;
     const panel_layout *layout = panel_layout_of(w->format->type);
     size_t row_bytes = w->columns / w->format->block * w->format->bytes, bytes = panel_bytes(layout, w->columns);
-    for (size_t i = loop->first + begin; i < loop->first + end; i++) {
-        size_t row = i * PANEL_ROWS, rows = w->rows - row < PANEL_ROWS ? w->rows - row : PANEL_ROWS;
+    for (size_t i = begin; i < end; i++) {
+        size_t row = (loop->first + i) * PANEL_ROWS, rows = w->rows - row < PANEL_ROWS ? w->rows - row : PANEL_ROWS;
         panel_pack(layout, (const unsigned char *)w->data + row * row_bytes, rows, w->columns, loop->to + i * bytes);
     }
 }
 
-/* A piece of the weight at a time, so that little of it is there twice. */
+size_t model_pack_piece(const model *m, const weight *w, size_t offset, void *to, thread_pool *pool)
+{
+    size_t panel = panel_bytes(panel_layout_of(w->format->type), w->columns), panels = panels_for(w->rows);
+    size_t row_bytes = w->columns / w->format->block * w->format->bytes, most = panels_in_piece(panel);
+    pack_loop loop = {w, offset / panel, to};
+    size_t count = panels - loop.first < most ? panels - loop.first : most, row = loop.first * PANEL_ROWS;
+    size_t rows = w->rows - row < count * PANEL_ROWS ? w->rows - row : count * PANEL_ROWS;
+    thread_pool_for(pool, count, PANELS_PER_RANGE, pack_panels, &loop);
+    gguf_let_go(m->file, (const unsigned char *)w->data + row * row_bytes, rows * row_bytes);
+    return count * panel;
+}
+
+/* A tied head is the embedding: one copy serves both. */
+static bool is_tied(const model *m)
+{
+    return m->head.data == m->embedding.data;
+}
+
+static bool is_packable(const model *m, const weight *w)
+{
+    return model_packed_bytes(w) > 0 && (w != &m->head || !is_tied(m));
+}
+
 static void pack_weight(model *m, weight *w, thread_pool *pool)
 {
-    bool tied = m->head.data == m->embedding.data && w == &m->embedding;
-    size_t row_bytes = w->columns / w->format->block * w->format->bytes, panels = panels_for(w->rows);
-    size_t at_once = PIECE_BYTES / (PANEL_ROWS * row_bytes) + 1;
-    unsigned char *to = arena_take(&m->packed, packed_bytes(w), 1);
-    for (size_t first = 0; first < panels; first += at_once) {
-        pack_loop loop = {w, to, first};
-        size_t count = panels - first < at_once ? panels - first : at_once;
-        thread_pool_for(pool, count, PANELS_PER_RANGE, pack_panels, &loop);
-        gguf_let_go(m->file, (const unsigned char *)w->data + first * PANEL_ROWS * row_bytes,
-                    count * PANEL_ROWS * row_bytes);
-    }
+    bool tied = w == &m->embedding && is_tied(m);
+    size_t bytes = model_packed_bytes(w);
+    unsigned char *to = arena_take(&m->packed, bytes, 1);
+    for (size_t at = 0; at < bytes;)
+        at += model_pack_piece(m, w, at, to + at, pool);
     w->data = to;
     w->packed = true;
     if (tied)
@@ -77,7 +99,7 @@ mote_status model_pack(model *m, thread_pool *pool, bool (*progress)(void *user,
     arena plan = {0};
     for (size_t i = 0; i < model_weight_count(m); i++)
         if (is_packable(m, model_weight_at(m, i)))
-            arena_take(&plan, packed_bytes(model_weight_at(m, i)), 1);
+            arena_take(&plan, model_packed_bytes(model_weight_at(m, i)), 1);
     if (plan.overflowed || !arena_allocate(&m->packed, plan.used))
         return fail(error, MOTE_E_MEMORY,
                     "%s: no memory for its %zu MiB of weights, packed; free some, or pack the file once (mote pack)",

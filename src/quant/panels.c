@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/checked.h"
 #include "quant/blocks.h"
 
 static const panel_layout layouts[] = {
@@ -19,6 +20,13 @@ const panel_layout *panel_layout_of(quant_type type)
         if (layouts[i].type == type)
             return &layouts[i];
     return NULL;
+}
+
+bool panels_bytes(const panel_layout *layout, size_t rows, size_t columns, size_t *bytes)
+{
+    size_t block = quant_find(layout->type)->block;
+    return columns <= PANEL_COLUMNS_MOST && columns % PANEL_BLOCK == 0 && columns % block == 0 &&
+           rows <= SIZE_MAX - (PANEL_ROWS - 1) && checked_mul(panels_for(rows), panel_bytes(layout, columns), bytes);
 }
 
 #define INLINE __attribute__((always_inline)) static inline /* for each format with its own constants */

@@ -39,7 +39,8 @@ enum {
     PANEL_ROWS = 16,
     PANEL_BLOCK = 32, /* columns */
     PANEL_HEADER_COLUMNS = 256,
-    PANEL_LAYOUT_VERSION = 1, /* of everything above, as packed files say it */
+    PANEL_COLUMNS_MOST = 1 << 26, /* a panel of so many fits a 32-bit size_t in every format */
+    PANEL_LAYOUT_VERSION = 1,     /* of everything above, as packed files say it */
 };
 
 /* Format, its name in lower case, bits of a level, high bits, bytes of scales in a block, bytes of a header. */
@@ -73,6 +74,7 @@ static inline size_t panel_block_bytes(const panel_layout *layout)
     return (size_t)PANEL_ROWS * PANEL_BLOCK * (layout->level_bits + layout->high_bits) / 8 + layout->scale_bytes;
 }
 
+/* For at most PANEL_COLUMNS_MOST columns. */
 static inline size_t panel_bytes(const panel_layout *layout, size_t columns)
 {
     return columns / PANEL_BLOCK * panel_block_bytes(layout) +
@@ -83,6 +85,9 @@ static inline size_t panels_for(size_t rows)
 {
     return (rows + PANEL_ROWS - 1) / PANEL_ROWS;
 }
+
+/* The bytes of rows × columns values, packed. False: no whole blocks, more than there may be, or not within a size_t. */
+bool panels_bytes(const panel_layout *layout, size_t rows, size_t columns, size_t *bytes);
 
 /* Packs `rows` rows (1 … 16) that lie one after another as in a file. */
 void panel_pack(const panel_layout *layout, const void *rows_data, size_t rows, size_t columns, void *panel);

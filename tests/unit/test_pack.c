@@ -78,7 +78,7 @@ static float *logits_of(const char *path, size_t *count)
     mote_session *session;
     mote_error error = {0};
     mote_model_info info;
-    mote_engine_options options = {.context = 64, .threads = 1, .kv = MOTE_KV_F32};
+    mote_engine_options options = {.context = 64, .batch = TOKENS, .threads = 1, .kv = MOTE_KV_F32};
     if (mote_model_open(&model, path, NULL, &error) || mote_engine_open(&engine, model, &options, &error) ||
         mote_session_open(&session, engine, &error))
         fail_msg("%s", error.text);
@@ -114,6 +114,35 @@ static void test_same_answers_in_every_format(void **state)
         free(plain);
         free(packed);
     }
+}
+
+/* The MLP's inner rows are wider than any input of a packed weight, and the weight that takes them is not packed: nothing
+ * may be written where a packed weight's input would go. */
+static void test_wide_inputs_of_weights_that_are_not_packed(void **state)
+{
+    (void)state;
+    enum { MATRICES = 7 }; /* of a layer, the last of them ffn_down */
+    quant_type formats[1 + 2 * MATRICES];
+    for (size_t i = 0; i < 1 + 2 * MATRICES; i++)
+        formats[i] = i > 0 && i % MATRICES == 0 ? QUANT_F16 : QUANT_Q8_0;
+    tiny_model spec = PLAIN;
+    spec.ffn = 8 * spec.width;
+    spec.formats = formats;
+    spec.format_count = 1 + 2 * MATRICES;
+    double difference = 0, size = 0;
+    size_t count;
+    make_source(&spec);
+    float *mixed = logits_of(PLAIN_FILE, &count);
+    spec.decoded = true;
+    make_source(&spec);
+    float *exact = logits_of(PLAIN_FILE, &count);
+    for (size_t i = 0; i < count; i++) {
+        difference += ((double)mixed[i] - (double)exact[i]) * ((double)mixed[i] - (double)exact[i]);
+        size += (double)exact[i] * (double)exact[i];
+    }
+    assert_true(difference <= 0.05 * 0.05 * size);
+    free(mixed);
+    free(exact);
 }
 
 static const quant_type Q4[] = {QUANT_Q4_0};
@@ -231,7 +260,7 @@ static void test_wrong_types_and_shapes(void **state)
     pack(1);
     content good = content_of(PACKED_FILE), bad = {malloc(good.size), good.size};
     const char *const keys[] = {GGUF_PANELS_TYPES, GGUF_PANELS_ROWS, GGUF_PANELS_COLUMNS};
-    const uint64_t values[] = {0, 1, 16, 33, 0x7fffffff, 0x80000000, UINT64_MAX >> 1, UINT64_MAX};
+    const uint64_t values[] = {0, 1, 16, 33, 0x7fffffff, 0x80000000, 0xffffffe0, UINT64_MAX >> 1, UINT64_MAX};
     for (size_t k = 0; k < 3; k++)
         for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
             memcpy(bad.at, good.at, good.size);
@@ -296,6 +325,7 @@ int main(void)
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(test_same_answers_in_every_format),
+        IN_FOLDER(test_wide_inputs_of_weights_that_are_not_packed),
         IN_FOLDER(test_same_bytes_from_any_number_of_threads),
         IN_FOLDER(test_the_model_is_the_same),
         IN_FOLDER(test_refusals),
