@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "commands.h"
-#include "interrupt.h"
 #include "output.h"
 #include "progress.h"
 
@@ -35,7 +34,7 @@ static int run(const struct settings *settings)
     options.user = &progress;
     mote_status status = mote_pack(settings->operands[0], settings->out, &options, &error);
     progress_end(&progress);
-    if (status != MOTE_OK && !interrupted())
+    if (status != MOTE_OK)
         complain("%s", error.text);
     return status == MOTE_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

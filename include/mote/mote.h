@@ -82,7 +82,7 @@ typedef struct mote_model_options {
     mote_parts parts;
     const void *data; /* a GGUF file in memory, read instead of a path; stays the caller's and must outlive the model */
     size_t size;
-    /* Called while a file that is not in memory yet is read ahead; false stops with MOTE_E_CANCELLED. NULL: the file is
+    /* Called while weights are laid out, or a packed file that is not in memory yet is read ahead; false stops with MOTE_E_CANCELLED. NULL: the file is
      * read when its weights are first used. `done` runs from 0 to 1. */
     bool (*progress)(void *user, double done);
     void *user;
@@ -94,8 +94,9 @@ typedef struct mote_model_options {
 
 MOTE_API void mote_model_options_init(mote_model_options *options);
 
-/* Opens a GGUF file (v2 or v3; any part of a split file names the whole). Weights are mapped, not copied. With neither a
- * path nor options->data: the model built into the library.
+/* Opens a GGUF file (v2 or v3; any part of a split file names the whole). The weights of a packed file (mote_pack) are
+ * mapped, not copied; those of another are laid out for the kernels in memory, whichever have such a layout, and the pages
+ * of the file let go behind. With neither a path nor options->data: the model built into the library.
  * Errors: IO, FORMAT, UNSUPPORTED, LIMIT (parts, keys or tensors past any real model's), MEMORY, CANCELLED, ARGUMENT. */
 MOTE_API mote_status mote_model_open(mote_model **out, const char *path, const mote_model_options *options,
                                      mote_error *error);

@@ -118,7 +118,7 @@ static mote_status write(packer *p, const void *bytes, size_t count)
     p->written += count;
     double done = (double)p->written / (double)gguf_output_data_bytes(p->out);
     if (status == MOTE_OK && p->options->progress != NULL && !p->options->progress(p->options->user, done))
-        return fail(p->error, MOTE_E_CANCELLED, "packing was cancelled");
+        return fail(p->error, MOTE_E_CANCELLED, "cancelled; nothing is written");
     return status;
 }
 

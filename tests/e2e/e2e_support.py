@@ -100,15 +100,26 @@ def value_bytes(kind, value):
     return struct.pack({U32: "<I", I32: "<i", F32: "<f", U64: "<Q"}[kind], value)
 
 
-def gguf(entries, tensors=()):
-    """A file's bytes: entries are (key, kind, value), tensors (name, shape, floats), all of float32."""
+def q8_0_bytes(floats):
+    """Blocks of 32 values: a half-precision scale and levels of one byte."""
+    blocks = b""
+    for i in range(0, len(floats), 32):
+        scale = max(abs(value) for value in floats[i:i + 32]) / 127 or 1.0
+        blocks += struct.pack("<e32b", scale, *(round(value / scale) for value in floats[i:i + 32]))
+    return blocks
+
+
+def gguf(entries, tensors=(), q8_0=False):
+    """A file's bytes: entries are (key, kind, value), tensors (name, shape, floats), all of float32; with `q8_0` those of
+    two dimensions are of that type."""
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(entries))
     for key, kind, value in entries:
         head += text(key) + struct.pack("<I", kind) + value_bytes(kind, value)
     data = b""
     for name, shape, floats in tensors:
-        head += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, len(data))
-        data += struct.pack(f"<{len(floats)}f", *floats)
+        small = q8_0 and len(shape) == 2
+        head += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 8 if small else 0, len(data))
+        data += q8_0_bytes(floats) if small else struct.pack(f"<{len(floats)}f", *floats)
         data += bytes(-len(data) % 32)
     return head + bytes(-len(head) % 32) + data
 
@@ -152,8 +163,9 @@ def vocabulary(chat=True, name="tiny"):
     return entries
 
 
-def tiny_model(chat=True, context=4096, name="tiny"):
-    """A llama of one layer with random weights: it says random bytes, and without `chat` it never ends."""
+def tiny_model(chat=True, context=4096, name="tiny", q8_0=False):
+    """A llama of one layer with random weights: it says random bytes, and without `chat` it never ends. Its matrices are
+    F32, which are multiplied where they lie in the file, or Q8_0, which are packed."""
     width, ffn, heads = 32, 32, 2
     chance = random.Random(1)
 
@@ -182,7 +194,7 @@ def tiny_model(chat=True, context=4096, name="tiny"):
         ("blk.0.ffn_up.weight", (width, ffn), matrix(ffn, width)),
         ("blk.0.ffn_down.weight", (ffn, width), matrix(width, ffn)),
     ]
-    return gguf(entries, tensors)
+    return gguf(entries, tensors, q8_0)
 
 
 # An answer that lasts: with these a run goes on until something stops it.

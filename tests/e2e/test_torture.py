@@ -145,9 +145,16 @@ class Torture(Case):
 
         return process, ask
 
+    def packed(self):
+        path = self.path("packed.gguf")
+        self.expect_done(mote("pack", self.path("plain.gguf", tiny_model(q8_0=True)), "-o", path, "--force"))
+        with open(path, "rb") as file:
+            return file.read()
+
     def test_model_is_truncated(self):
-        for length in (0, 4096):
-            path = self.path("shrinks.gguf", tiny_model())
+        """Weights that are read where they lie in the file: in a format without a packed layout, or in a packed file."""
+        for content, length in ((tiny_model(), 0), (tiny_model(), 4096), (self.packed(), 0), (self.packed(), 4096)):
+            path = self.path("shrinks.gguf", content)
             process, ask = self.chat(path)
             self.assertNotIn("shrinks.gguf", ask("hello"))
             os.truncate(path, length)
@@ -156,6 +163,15 @@ class Torture(Case):
                 self.assertEqual(told.count("shrinks.gguf"), 1, told)
             _, err = process.communicate(timeout=PATIENCE)
             self.assertEqual(process.returncode, 1, err)
+
+    def test_model_that_was_copied_is_truncated(self):
+        path = self.path("shrinks.gguf", tiny_model(q8_0=True))
+        process, ask = self.chat(path)
+        ask("hello")
+        os.truncate(path, 0)  # every matrix was packed at loading, and everything else is read at the start
+        self.assertNotIn("could not be read", ask("/reset\nhello"))
+        out, err = process.communicate(timeout=PATIENCE)
+        self.assertIn(process.returncode, (0, 1), err)
 
     def test_model_is_exchanged(self):
         path = self.path("model.gguf", tiny_model())
