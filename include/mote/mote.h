@@ -82,8 +82,8 @@ typedef struct mote_model_options {
     mote_parts parts;
     const void *data; /* a GGUF file in memory, read instead of a path; stays the caller's and must outlive the model */
     size_t size;
-    /* Called while weights are laid out, or a packed file that is not in memory yet is read ahead; false stops with MOTE_E_CANCELLED. NULL: the file is
-     * read when its weights are first used. `done` runs from 0 to 1. */
+    /* Called while weights are laid out for the kernels, or, where they are mapped and not in memory yet, read ahead; false
+     * stops with MOTE_E_CANCELLED. NULL: mapped weights are read when they are first used. `done` runs from 0 to 1. */
     bool (*progress)(void *user, double done);
     void *user;
     /* Which features of the processor kernels may use, to compare or to rule one out: NULL: all; "generic": none; the name
