@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "format/gguf.h"
+#include "quant/panels.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -93,6 +94,20 @@ static void read_entries(const gguf *file)
     }
 }
 
+/* A packed weight's rows, the first and the last, are inside its bytes. */
+static void read_panels(const gguf_tensor *tensor)
+{
+    const panel_layout *layout = panel_layout_of(tensor->format->type);
+    size_t rows = tensor->shape[1], columns = tensor->shape[0], bytes;
+    require(layout != NULL && panels_bytes(layout, rows, columns, &bytes) && bytes == tensor->bytes);
+    float *values = malloc(columns * sizeof *values);
+    require(values != NULL);
+    const unsigned char *last = (const unsigned char *)tensor->data + bytes - panel_bytes(layout, columns);
+    panel_decode_row(layout, tensor->data, 0, columns, values);
+    panel_decode_row(layout, last, (rows - 1) % PANEL_ROWS, columns, values);
+    free(values);
+}
+
 static void read_tensors(const gguf *file)
 {
     bool known = true;
@@ -104,10 +119,14 @@ static void read_tensors(const gguf *file)
             known = false;
             continue;
         }
+        touch(tensor->data, tensor->bytes);
+        if (tensor->packed) {
+            read_panels(tensor);
+            continue;
+        }
         float values[256];
         require(tensor->format->block <= 256 && tensor->shape[0] % tensor->format->block == 0);
         require(tensor->elements / tensor->format->block * tensor->format->bytes == tensor->bytes);
-        touch(tensor->data, tensor->bytes);
         tensor->format->decode(tensor->data, values, tensor->format->block);
     }
     mote_error error;
