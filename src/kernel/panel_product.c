@@ -34,7 +34,7 @@ static void write_row(const matmul_job *job, size_t token, size_t row, size_t co
     }
 }
 
-static void write_tile(const matmul_job *job, size_t token, size_t tokens, size_t row, size_t count, const float *sums)
+void panel_write(const matmul_job *job, size_t token, size_t tokens, size_t row, size_t count, const float *sums)
 {
     for (size_t t = 0; t < tokens; t++) {
         if (count == PANEL_ROWS)
@@ -55,7 +55,7 @@ static void multiply_panel(const matmul_job *job, size_t panel, size_t end, size
         fetch_rows(job, token, width, row);
         tiles[width - 1]((const uint8_t *)job->weights + panel * bytes, job->columns,
                          (const uint8_t *)job->x_int8 + int8_tile_offset(token, job->columns), sums);
-        write_tile(job, token, width, row, count, sums);
+        panel_write(job, token, width, row, count, sums);
     }
 }
 

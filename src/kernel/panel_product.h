@@ -15,6 +15,9 @@ typedef void panel_tile(const uint8_t *panel, size_t columns, const uint8_t *x, 
 /* Rows [begin, end) of the job, `begin` a multiple of PANEL_ROWS; tiles[n − 1] serves n tokens. */
 void panel_product(const matmul_job *job, size_t begin, size_t end, panel_tile *const tiles[TOKEN_TILE]);
 
+/* Finished sums[tokens][PANEL_ROWS] of rows [row, row + count) into y, with bias and what was there if the job says so. */
+void panel_write(const matmul_job *job, size_t token, size_t tokens, size_t row, size_t count, const float *sums);
+
 /* Instruction sets define their tiles by these: PANEL_TILES(q4_0) names the functions q4_0_1 … q4_0_8, which call
  * q4_0(panel, columns, x, sums, tokens) with a number of tokens that the compiler knows, and the kernel's `run`. */
 #define PANEL_TILE(name, count)                                                                                        \
