@@ -98,7 +98,7 @@ static void read_entries(const gguf *file)
 static void read_panels(const gguf_tensor *tensor)
 {
     const panel_layout *layout = panel_layout_of(tensor->format->type);
-    size_t rows = tensor->shape[1], columns = tensor->shape[0], bytes;
+    size_t rows = tensor->shape[1], columns = tensor->shape[0], bytes = 0;
     require(layout != NULL && panels_bytes(layout, rows, columns, &bytes) && bytes == tensor->bytes);
     float *values = malloc(columns * sizeof *values);
     require(values != NULL);
