@@ -92,12 +92,7 @@ static mote_status declare_arrays(packer *p)
 static mote_status declare(packer *p)
 {
     const gguf *file = p->source->file;
-    for (size_t i = 0; i < gguf_entry_count(file); i++) {
-        const gguf_entry *entry = gguf_entry_at(file, i);
-        bool layout = strcmp(entry->key, "general.alignment") == 0 || strncmp(entry->key, "split.", 6) == 0;
-        if (!layout && !(p->source->tokenizer != NULL && is_in_image(entry->key)))
-            gguf_output_copy(p->out, entry);
-    }
+    gguf_output_copy(p->out, file, p->source->tokenizer != NULL ? is_in_image : NULL);
     mote_status status = declare_arrays(p);
     for (size_t i = 0; i < gguf_tensor_count(file); i++) {
         const gguf_tensor *tensor = gguf_tensor_at(file, i);

@@ -273,7 +273,7 @@ void gguf_output_item(gguf_output *out, gguf_string string)
     put_string(out, &out->entries, string);
 }
 
-void gguf_output_copy(gguf_output *out, const gguf_entry *entry)
+static void copy_entry(gguf_output *out, const gguf_entry *entry)
 {
     const gguf_array *array = &entry->value.array;
     float number = (float)entry->value.f64;
@@ -303,14 +303,14 @@ static bool has_key(const gguf_output *out, const char *key, size_t among)
     return false;
 }
 
-void gguf_output_copy_all(gguf_output *out, const gguf *file)
+void gguf_output_copy(gguf_output *out, const gguf *file, bool (*skip)(const char *key))
 {
     size_t given = count_of(&out->keys);
     for (size_t i = 0; i < gguf_entry_count(file) && sound(out); i++) {
         const gguf_entry *entry = gguf_entry_at(file, i);
         bool layout = strcmp(entry->key, "general.alignment") == 0 || strncmp(entry->key, "split.", 6) == 0;
-        if (!layout && !has_key(out, entry->key, given))
-            gguf_output_copy(out, entry);
+        if (!layout && !has_key(out, entry->key, given) && (skip == NULL || !skip(entry->key)))
+            copy_entry(out, entry);
     }
 }
 

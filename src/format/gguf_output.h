@@ -44,10 +44,10 @@ void gguf_output_numbers(gguf_output *out, const char *key, gguf_type type, size
 void gguf_output_strings(gguf_output *out, const char *key, size_t count);
 void gguf_output_item(gguf_output *out, gguf_string string);
 
-/* One entry of another file; or all of them, except those whose keys were given before, which stay as they are, and those
- * about the other file's own layout (general.alignment, split.*). Afterwards ask gguf_check whether they could be read. */
-void gguf_output_copy(gguf_output *out, const gguf_entry *entry);
-void gguf_output_copy_all(gguf_output *out, const gguf *file);
+/* Another file's entries, except those whose keys were given before, which stay as they are, those that `skip` (NULL is
+ * fine) says true to, and those about the other file's own layout (general.alignment, split.*). Afterwards ask gguf_check
+ * whether they could be read. */
+void gguf_output_copy(gguf_output *out, const gguf *file, bool (*skip)(const char *key));
 
 /* ----------------------------------------------------------------------------------------------------------- tensors */
 

@@ -195,7 +195,7 @@ static void metadata_is_copied_whole(void **state)
     make("a.gguf", 32, 1000);
     gguf *source = opened("a.gguf");
     gguf_output *out = start("b.gguf", 32);
-    gguf_output_copy_all(out, source);
+    gguf_output_copy(out, source, NULL);
     declare_tensors(out);
     write_weights(out, 50);
     gguf_close(source);
@@ -209,7 +209,7 @@ static void what_was_given_before_a_copy_stays(void **state)
     gguf *source = opened("a.gguf");
     gguf_output *out = start("b.gguf", 32);
     gguf_output_u32(out, "t.u32", 7);
-    gguf_output_copy_all(out, source);
+    gguf_output_copy(out, source, NULL);
     declare_tensors(out);
     write_weights(out, 1000);
     gguf *file = opened("b.gguf");
