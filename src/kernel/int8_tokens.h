@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
+
 enum {
     TOKEN_TILE = 8,
     INT8_BLOCK = 32,       /* values that share a scale */
@@ -59,6 +61,15 @@ static inline float int8_scale(float largest)
 static inline float int8_factor(float largest)
 {
     return largest < 0x1p-100f ? 0 : 127 / largest;
+}
+
+/* What is kept of token `index` beside its levels, whose sums these are: of the block, and of its first half. */
+static inline void int8_put_sums(uint8_t *block, size_t width, size_t index, float scale, int32_t sum, int32_t half)
+{
+    store_u32(block + INT8_SCALES * width + 4 * index, f32_bits(scale));
+    store_u32(block + INT8_SCALED_SUMS * width + 4 * index, f32_bits(scale * (float)sum));
+    store_u32(block + INT8_OFFSETS * width + 4 * index, (uint32_t)(-8 * sum));
+    store_u32(block + INT8_HALVES * width + 4 * index, (uint32_t)(-8 * half));
 }
 
 #endif

@@ -42,7 +42,6 @@ typedef struct matmul_job {
 typedef struct matmul_kernel {
     const char *name;                        /* "generic" */
     uint32_t needs;                          /* CPU_… flags */
-    size_t row_tile;                         /* rows are handed out in multiples of this */
     size_t (*scratch_bytes)(size_t columns); /* a worker's own memory while it runs */
     void (*run)(const matmul_job *job, size_t begin, size_t end, void *scratch);
 } matmul_kernel;

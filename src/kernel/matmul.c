@@ -3,7 +3,7 @@
 
 #include "quant/panels.h"
 
-/* Rows are handed out by the panel, whatever the kernel; every row_tile divides it. */
+/* Rows are handed out by the panel, whatever the kernel. */
 enum { UNIT = PANEL_ROWS };
 
 enum { RANGES_OF_MANY = 16, RANGES_OF_FEW = 2 }; /* for each thread */

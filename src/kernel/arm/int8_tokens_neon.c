@@ -3,7 +3,6 @@
 #include <arm_neon.h>
 #include <math.h>
 
-#include "base/bytes.h"
 #include "kernel/arm/arm_kernels.h"
 
 enum { QUADS = INT8_BLOCK / 4 };
@@ -56,10 +55,7 @@ static void store_block(const float *values, uint8_t *block, size_t width, size_
         vst1_s8(levels + 4 * i, vmovn_s16(vcombine_s16(vmovn_s32(low), vmovn_s32(high))));
     }
     int32_t half = sum_of(halves[0]), sum = half + sum_of(halves[1]);
-    store_u32(block + INT8_SCALES * width + 4 * index, f32_bits(scale));
-    store_u32(block + INT8_SCALED_SUMS * width + 4 * index, f32_bits(scale * (float)sum));
-    store_u32(block + INT8_OFFSETS * width + 4 * index, (uint32_t)(-8 * sum));
-    store_u32(block + INT8_HALVES * width + 4 * index, (uint32_t)(-8 * half));
+    int8_put_sums(block, width, index, scale, sum, half);
 }
 
 void int8_tokens_store_neon(const float *values, size_t columns, void *tile, size_t width, size_t index)

@@ -13,14 +13,13 @@
 const matmul_kernel matmul_decoded_neon = {
     .name = "neon",
     .needs = CPU_NEON,
-    .row_tile = ROWS,
     .scratch_bytes = decoded_scratch_bytes,
     .run = decoded_run,
 };
 
 #define ENTRY(function)                                                                                                \
     {                                                                                                                  \
-        .name = "neon", .needs = CPU_NEON, .row_tile = ROWS, .scratch_bytes = no_scratch_bytes, .run = function        \
+        .name = "neon", .needs = CPU_NEON, .scratch_bytes = no_scratch_bytes, .run = function                          \
     }
 
 const matmul_kernel matmul_float_neon[KERNEL_FORMATS] = {

@@ -1,7 +1,6 @@
 /* Tokens to int8 in plain C. */
 #include <math.h>
 
-#include "base/bytes.h"
 #include "kernel/generic/generic_kernels.h"
 
 static void store_block(const float *values, uint8_t *block, size_t width, size_t index)
@@ -20,10 +19,7 @@ static void store_block(const float *values, uint8_t *block, size_t width, size_
         levels[i] = finite ? (int8_t)rintf(values[i] * factor) : 0;
         sums[i / 16] += levels[i];
     }
-    store_u32(block + INT8_SCALES * width + 4 * index, f32_bits(scale));
-    store_u32(block + INT8_SCALED_SUMS * width + 4 * index, f32_bits(scale * (float)(sums[0] + sums[1])));
-    store_u32(block + INT8_OFFSETS * width + 4 * index, (uint32_t)(-8 * (sums[0] + sums[1])));
-    store_u32(block + INT8_HALVES * width + 4 * index, (uint32_t)(-8 * sums[0]));
+    int8_put_sums(block, width, index, scale, sums[0] + sums[1], sums[0]);
 }
 
 void int8_tokens_store_generic(const float *values, size_t columns, void *tile, size_t width, size_t index)

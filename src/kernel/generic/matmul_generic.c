@@ -8,7 +8,6 @@
 const matmul_kernel matmul_generic = {
     .name = "generic",
     .needs = 0,
-    .row_tile = ROWS,
     .scratch_bytes = decoded_scratch_bytes,
     .run = decoded_run,
 };

@@ -108,7 +108,6 @@ __attribute__((always_inline)) static inline void multiply(quant_type type, cons
 PANEL_LAYOUT_LIST(PRODUCTS)
 
 #define ENTRY(format, function, level_bits, high_bits, scale_bytes, header_bytes)                                      \
-    [QUANT_##format] = {                                                                                               \
-        .name = "generic", .row_tile = PANEL_ROWS, .scratch_bytes = panel_scratch_bytes, .run = function##_run},
+    [QUANT_##format] = {.name = "generic", .scratch_bytes = panel_scratch_bytes, .run = function##_run},
 
 const matmul_kernel panels_generic[KERNEL_FORMATS] = {PANEL_LAYOUT_LIST(ENTRY)};

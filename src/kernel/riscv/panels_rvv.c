@@ -31,7 +31,6 @@ static void run(const matmul_job *job, size_t begin, size_t end, void *scratch)
 }
 
 #define ENTRY(format, name_, level_bits, high_bits, scale_bytes, header_bytes)                                         \
-    [QUANT_##format] = {                                                                                               \
-        .name = "rvv", .needs = CPU_RVV, .row_tile = PANEL_ROWS, .scratch_bytes = panel_scratch_bytes, .run = run},
+    [QUANT_##format] = {.name = "rvv", .needs = CPU_RVV, .scratch_bytes = panel_scratch_bytes, .run = run},
 
 const matmul_kernel panels_rvv[KERNEL_FORMATS] = {PANEL_LAYOUT_LIST(ENTRY)};

@@ -2,7 +2,6 @@
 #include <immintrin.h>
 #include <math.h>
 
-#include "base/bytes.h"
 #include "kernel/x86/x86_kernels.h"
 
 enum { VECTORS = 4 };
@@ -44,10 +43,7 @@ static void store_block(const float *values, uint8_t *block, size_t width, size_
     _mm256_storeu_si256((__m256i *)(block + INT8_BLOCK * index), bytes);
     int half = sum_of(_mm256_add_epi32(level[0], level[1]));
     int sum = half + sum_of(_mm256_add_epi32(level[2], level[3]));
-    store_u32(block + INT8_SCALES * width + 4 * index, f32_bits(scale));
-    store_u32(block + INT8_SCALED_SUMS * width + 4 * index, f32_bits(scale * (float)sum));
-    store_u32(block + INT8_OFFSETS * width + 4 * index, (uint32_t)(-8 * sum));
-    store_u32(block + INT8_HALVES * width + 4 * index, (uint32_t)(-8 * half));
+    int8_put_sums(block, width, index, scale, sum, half);
 }
 
 void int8_tokens_store_avx2(const float *values, size_t columns, void *tile, size_t width, size_t index)

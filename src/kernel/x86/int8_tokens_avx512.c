@@ -2,7 +2,6 @@
 #include <immintrin.h>
 #include <math.h>
 
-#include "base/bytes.h"
 #include "kernel/x86/x86_kernels.h"
 
 static void store_block(const float *values, uint8_t *block, size_t width, size_t index)
@@ -24,10 +23,7 @@ static void store_block(const float *values, uint8_t *block, size_t width, size_
     _mm_storeu_si128((__m128i *)levels, _mm512_cvtepi32_epi8(low));
     _mm_storeu_si128((__m128i *)(levels + 16), _mm512_cvtepi32_epi8(high));
     int half = _mm512_reduce_add_epi32(low), sum = half + _mm512_reduce_add_epi32(high);
-    store_u32(block + INT8_SCALES * width + 4 * index, f32_bits(scale));
-    store_u32(block + INT8_SCALED_SUMS * width + 4 * index, f32_bits(scale * (float)sum));
-    store_u32(block + INT8_OFFSETS * width + 4 * index, (uint32_t)(-8 * sum));
-    store_u32(block + INT8_HALVES * width + 4 * index, (uint32_t)(-8 * half));
+    int8_put_sums(block, width, index, scale, sum, half);
 }
 
 void int8_tokens_store_avx512(const float *values, size_t columns, void *tile, size_t width, size_t index)

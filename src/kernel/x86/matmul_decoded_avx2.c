@@ -14,15 +14,13 @@
 const matmul_kernel matmul_decoded_avx2 = {
     .name = "avx2",
     .needs = CPU_AVX2 | CPU_F16C,
-    .row_tile = ROWS,
     .scratch_bytes = decoded_scratch_bytes,
     .run = decoded_run,
 };
 
 #define ENTRY(function)                                                                                                \
     {                                                                                                                  \
-        .name = "avx2", .needs = CPU_AVX2 | CPU_F16C, .row_tile = ROWS, .scratch_bytes = no_scratch_bytes,             \
-        .run = function                                                                                                \
+        .name = "avx2", .needs = CPU_AVX2 | CPU_F16C, .scratch_bytes = no_scratch_bytes, .run = function               \
     }
 
 const matmul_kernel matmul_float_avx2[KERNEL_FORMATS] = {

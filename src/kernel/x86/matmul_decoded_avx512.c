@@ -14,15 +14,14 @@
 const matmul_kernel matmul_decoded_avx512 = {
     .name = "avx512",
     .needs = CPU_AVX2 | CPU_F16C | CPU_AVX512,
-    .row_tile = ROWS,
     .scratch_bytes = decoded_scratch_bytes,
     .run = decoded_run,
 };
 
 #define ENTRY(function)                                                                                                \
     {                                                                                                                  \
-        .name = "avx512", .needs = CPU_AVX2 | CPU_F16C | CPU_AVX512, .row_tile = ROWS,                                 \
-        .scratch_bytes = no_scratch_bytes, .run = function                                                             \
+        .name = "avx512", .needs = CPU_AVX2 | CPU_F16C | CPU_AVX512, .scratch_bytes = no_scratch_bytes,                \
+        .run = function                                                                                                \
     }
 
 const matmul_kernel matmul_float_avx512[KERNEL_FORMATS] = {

@@ -118,7 +118,6 @@ static void run(const matmul_job *job, size_t begin, size_t end, void *scratch)
 const matmul_kernel matmul_float_avx512bf16 = {
     .name = "avx512-bf16",
     .needs = CPU_AVX2 | CPU_F16C | CPU_AVX512 | CPU_AVX512_BF16,
-    .row_tile = ROWS,
     .scratch_bytes = rounded_bytes,
     .run = run,
 };

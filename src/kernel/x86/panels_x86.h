@@ -240,10 +240,7 @@ PANEL_LAYOUT_LIST(PANEL_PRODUCTS)
 
 /* An instruction set's table is {PANEL_LAYOUT_LIST(PANEL_ENTRY)}. */
 #define PANEL_ENTRY(format, function, level_bits, high_bits, scale_bytes, header_bytes)                                \
-    [QUANT_##format] = {.name = PANEL_KERNEL,                                                                          \
-                        .needs = PANEL_NEEDS,                                                                          \
-                        .row_tile = PANEL_ROWS,                                                                        \
-                        .scratch_bytes = panel_scratch_bytes,                                                          \
-                        .run = function##_run},
+    [QUANT_##format] = {                                                                                               \
+        .name = PANEL_KERNEL, .needs = PANEL_NEEDS, .scratch_bytes = panel_scratch_bytes, .run = function##_run},
 
 #endif
