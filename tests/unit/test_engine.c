@@ -11,9 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <mote/mote.h>
-
-#include "tiny_model.h"
+#include "engine_case.h"
 
 #include <cmocka.h>
 
@@ -72,18 +70,7 @@ int posix_memalign(void **out, size_t alignment, size_t size)
 
 /* ---- fixtures ---- */
 
-enum { VOCABULARY = 61, WINDOW = 16 };
-
-static const tiny_model LLAMA = {.family = "llama",
-                                 .layers = 2,
-                                 .width = 48,
-                                 .heads = 4,
-                                 .kv_heads = 2,
-                                 .head_dim = 16,
-                                 .ffn = 64,
-                                 .vocabulary = VOCABULARY,
-                                 .context = 8192,
-                                 .seed = 5};
+enum { WINDOW = 16 };
 
 static const tiny_model GEMMA = {.family = "gemma3",
                                  .layers = 7,
@@ -96,85 +83,6 @@ static const tiny_model GEMMA = {.family = "gemma3",
                                  .context = 8192,
                                  .window = WINDOW,
                                  .seed = 6};
-
-typedef struct machine {
-    void *data;
-    mote_model *model;
-    mote_engine *engine;
-} machine;
-
-static machine machine_open(const tiny_model *spec, mote_engine_options options)
-{
-    machine m;
-    mote_error error = {0};
-    m.model = tiny_model_open(spec, &m.data);
-    if (mote_engine_open(&m.engine, m.model, &options, &error) != MOTE_OK)
-        fail_msg("%s", error.text);
-    return m;
-}
-
-static void machine_close(machine *m)
-{
-    mote_engine_close(m->engine);
-    mote_model_close(m->model);
-    free(m->data);
-}
-
-static mote_session *session_open(mote_engine *engine)
-{
-    mote_session *session = NULL;
-    mote_error error = {0};
-    if (mote_session_open(&session, engine, &error) != MOTE_OK)
-        fail_msg("%s", error.text);
-    return session;
-}
-
-/* The same ids in every test: id i of any prompt. */
-static mote_token id_at(size_t i)
-{
-    return (mote_token)((i * 29 + i / 7 + 3) % VOCABULARY);
-}
-
-static void fill_ids(mote_token *ids, size_t first, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        ids[i] = id_at(first + i);
-}
-
-/* Continues a session by `count` ids; the last one's logits, if wanted. */
-static mote_status advance(mote_engine *engine, mote_session *session, size_t count, float *last, mote_error *error)
-{
-    mote_token *ids = malloc((count + 1) * sizeof *ids);
-    assert_non_null(ids);
-    fill_ids(ids, mote_session_length(session), count);
-    mote_work work = {session, ids, count, last, last != NULL};
-    mote_status status = mote_engine_step(engine, &work, 1, error);
-    free(ids);
-    return status;
-}
-
-static void advance_well(mote_engine *engine, mote_session *session, size_t count, float *last)
-{
-    mote_error error = {0};
-    if (advance(engine, session, count, last, &error) != MOTE_OK)
-        fail_msg("%s", error.text);
-}
-
-/* The logits after `count` ids, by a session that nothing has happened to. */
-static void undisturbed(mote_engine *engine, size_t count, float last[VOCABULARY])
-{
-    mote_session *session = session_open(engine);
-    advance_well(engine, session, count, last);
-    mote_session_close(session);
-}
-
-static void expect_sentence(const mote_error *error, mote_status status, const char *word)
-{
-    assert_int_equal(error->status, status);
-    if (strstr(error->text, word) == NULL)
-        fail_msg("\"%s\" does not say \"%s\"", error->text, word);
-    assert_null(strchr(error->text, '\n'));
-}
 
 /* ---- opening ---- */
 

@@ -4,48 +4,15 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "assert_says.h"
+#include "guarded.h"
 
 #include "base/bytes.h"
 #include "base/cpu_features.h"
 #include "kernel/matmul.h"
 #include "quant/panels.h"
 #include "quant/blocks.h"
-
-static uint64_t random_state = 1;
-
-static uint32_t random_bits(void)
-{
-    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(random_state >> 33);
-}
-
-/* Memory whose end is the end of the world: reading or writing past it is a fault. */
-typedef struct guarded {
-    unsigned char *map;
-    size_t map_bytes;
-    void *at;
-} guarded;
-
-static guarded guarded_new(size_t bytes)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), whole = (bytes + page - 1) / page * page;
-    guarded g = {.map_bytes = whole + page};
-    g.map = mmap(NULL, g.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(g.map != MAP_FAILED);
-    assert_int_equal(mprotect(g.map + whole, page, PROT_NONE), 0);
-    g.at = g.map + whole - bytes;
-    return g;
-}
-
-static void guarded_free(guarded g)
-{
-    munmap(g.map, g.map_bytes);
-}
 
 typedef enum filling { RANDOM, LARGEST, SMALLEST, ALTERNATING } filling;
 
