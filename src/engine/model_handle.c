@@ -120,7 +120,7 @@ static mote_status open_weights(mote_model *m, const mote_model_options *options
         return status;
     m->loaded = true;
     m->config = m->weights.config;
-    if (!m->keep_unpacked && (status = pack_weights(m, options, error)))
+    if (!m->keep_unpacked && model_is_packable(&m->weights) && (status = pack_weights(m, options, error)))
         return status;
     if (m->tokenizer != NULL && tokenizer_size(m->tokenizer) > m->config.vocabulary)
         return fail(error, MOTE_E_FORMAT, "%s: %zu tokens but embeddings for %u; the file is damaged",

@@ -107,6 +107,9 @@ void model_unload(model *model);
 mote_status model_pack(model *model, thread_pool *pool, bool (*progress)(void *user, double done), void *user,
                        mote_error *error);
 
+/* Would that do anything? */
+bool model_is_packable(model *model);
+
 /* The bytes a weight has once it is packed; 0: it is packed already, or its format has no packed layout. */
 size_t model_packed_bytes(const weight *w);
 

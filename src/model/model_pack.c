@@ -80,6 +80,14 @@ static bool is_packable(const model *m, const weight *w)
     return model_packed_bytes(w) > 0 && (w != &m->head || !is_tied(m));
 }
 
+bool model_is_packable(model *m)
+{
+    for (size_t i = 0; i < model_weight_count(m); i++)
+        if (is_packable(m, model_weight_at(m, i)))
+            return true;
+    return false;
+}
+
 static void pack_weight(model *m, weight *w, thread_pool *pool)
 {
     bool tied = w == &m->embedding && is_tied(m);
