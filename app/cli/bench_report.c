@@ -121,7 +121,8 @@ static json_t *result_json(const struct bench_report *report, const char *path, 
 {
     double read = read_percent(report, result), int8 = int8_percent(report, result);
     const char *processor = report->cpu.name;
-    struct short_text type = model_type(info), kv = kv_name(result->engine.kv);
+    struct short_text type = model_type(info), keys = kv_name(result->engine.kv_keys),
+                      values = kv_name(result->engine.kv_values);
     /* clang-format off */
     return json_pack("{s:s, s:o, s:s, s:o, s:o, s:I, s:I, s:i, s:i, s:i, s:s, s:s, s:i, s:i, s:i, s:s, s:I, s:I, s:f, s:f,"
                      " s:i, s:o, s:o, s:o, s:I, s:f, s:f, s:b, s:b, s:s, s:f}",
@@ -135,8 +136,8 @@ static json_t *result_json(const struct bench_report *report, const char *path, 
         "n_batch", (int)result->engine.batch,
         "n_ubatch", (int)result->engine.batch,
         "n_threads", (int)result->engine.threads,
-        "type_k", kv.text,
-        "type_v", kv.text,
+        "type_k", keys.text,
+        "type_v", values.text,
         "n_prompt", (int)result->test.prompt,
         "n_gen", (int)result->test.gen,
         "n_depth", (int)result->test.depth,

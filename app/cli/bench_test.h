@@ -14,7 +14,8 @@ struct bench_test {
 };
 
 struct bench_options {
-    mote_kv_type kv;
+    mote_kv_type kv_keys;
+    mote_kv_type kv_values;
     uint32_t batch;
     uint32_t repetitions;
     bool warmup;

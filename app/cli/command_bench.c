@@ -28,6 +28,8 @@ static const struct option table[] = {
     {"batch", 'b', OPTION_COUNT, "N", 1, 65536, AT(engine.batch),
      "Tokens of a prompt computed in one pass. Default: 256."},
     {"kv", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv), "Number format of the memory of earlier tokens. Default: f16."},
+    {"kv-values", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv_values),
+     "Another format than that of --kv for values. Default: as --kv."},
     {"repetitions", 'r', OPTION_COUNT, "N", 1, 10000, AT(bench.repetitions), "Of each test. Default: 5."},
     {"output", 'o', OPTION_CHOICE, "md|json|csv|jsonl", 0, 0, AT(bench.format),
      "A table, or for programs: a JSON array, CSV, or a JSON object a line. Default: md."},
@@ -135,7 +137,8 @@ static bool check_file(const struct plan *plan, const char *path)
 static struct bench_options options_of(const struct settings *settings, const mote_machine *machine)
 {
     struct bench_options options = {
-        .kv = settings->kv != 0 ? (mote_kv_type)(settings->kv - 1) : MOTE_KV_F16,
+        .kv_keys = kv_keys_of(settings),
+        .kv_values = kv_values_of(settings),
         .batch = settings->engine.batch,
         .repetitions = settings->bench.repetitions != 0 ? settings->bench.repetitions : 5,
         .warmup = !settings->bench.no_warmup,

@@ -70,8 +70,8 @@ bool loaded_open(struct loaded *loaded, const struct settings *settings)
     mote_engine_options options = settings->engine;
     double start = seconds_now();
     *loaded = (struct loaded){0};
-    if (settings->kv != 0)
-        options.kv = (mote_kv_type)(settings->kv - 1);
+    options.kv_keys = kv_keys_of(settings);
+    options.kv_values = kv_values_of(settings);
     bool tuned = false;
     mote_status status = open_model(loaded, settings, &error);
     if (status == MOTE_OK) {

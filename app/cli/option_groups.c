@@ -22,6 +22,8 @@ static const struct option machine_table[] = {
     {"kv", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv),
      "Number format of the memory of earlier tokens: f32 is exact, f16 takes half its space, q8 little more than a "
      "quarter. Default: f16."},
+    {"kv-values", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv_values),
+     "Another format than that of --kv for values, which bear coarser numbers than keys. Default: as --kv."},
     {"verbose", 'v', OPTION_FLAG, NULL, 0, 0, AT(verbose),
      "Say on standard error how many threads run, and why that many."},
     {0},

@@ -52,8 +52,9 @@ struct settings {
     bool json;
     bool quiet;
 
-    mote_engine_options engine; /* except kv */
-    uint32_t kv;                /* 1 + a mote_kv_type; 0: not given */
+    mote_engine_options engine; /* except the types of keys and values */
+    uint32_t kv;                /* 1 + a mote_kv_type; 0: not given, f16 */
+    uint32_t kv_values;         /* the same; 0: as kv */
 
     mote_sampling sampling; /* except bias; a temperature below 0 has not been given */
     mote_logit_bias biases[BIASES_MAX];
@@ -152,5 +153,15 @@ int usage_error(const char *command_name, const char *format, ...) __attribute__
 
 /* A whole number in decimal digits and nothing else. */
 bool parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *out);
+
+static inline mote_kv_type kv_keys_of(const struct settings *settings)
+{
+    return settings->kv != 0 ? (mote_kv_type)(settings->kv - 1) : MOTE_KV_F16;
+}
+
+static inline mote_kv_type kv_values_of(const struct settings *settings)
+{
+    return settings->kv_values != 0 ? (mote_kv_type)(settings->kv_values - 1) : kv_keys_of(settings);
+}
 
 #endif

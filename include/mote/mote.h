@@ -219,8 +219,8 @@ MOTE_API mote_status mote_chat_encode(const mote_model *model, const mote_messag
 typedef struct mote_engine mote_engine;
 typedef struct mote_session mote_session;
 
-/* Numbers that keep what was read. F32 is exact; F16 takes half of its space, Q8 (integers of eight bits, a scale for each
- * 32 of them) little more than a quarter. */
+/* Numbers that keep what was read, chosen for keys and for values. F32 is exact; F16 takes half of its space, Q8 (rotated
+ * vectors in integers of eight bits, with a scale each) little more than a quarter. */
 typedef enum mote_kv_type { MOTE_KV_F16, MOTE_KV_F32, MOTE_KV_Q8 } mote_kv_type;
 
 typedef struct mote_engine_options {
@@ -228,7 +228,8 @@ typedef struct mote_engine_options {
     uint32_t sessions; /* sessions open at once; 0: 1 */
     uint32_t batch;    /* tokens of one forward pass; 0: 256 */
     uint32_t threads;  /* at most as many as processors this process may use; 0: the fast ones of those */
-    mote_kv_type kv;
+    mote_kv_type kv_keys;
+    mote_kv_type kv_values;
     uint32_t decode_threads;  /* for steps of up to 8 tokens; 0: `threads` */
     uint32_t prefill_threads; /* for longer ones; 0: `threads` */
 } mote_engine_options;
@@ -247,7 +248,8 @@ typedef struct mote_engine_info {
     uint32_t sessions;
     uint32_t batch;
     uint32_t threads; /* the caller's included; the most that can be set below */
-    mote_kv_type kv;
+    mote_kv_type kv_keys;
+    mote_kv_type kv_values;
     uint64_t kv_bytes;      /* all sessions */
     uint64_t scratch_bytes; /* activations */
     uint32_t decode_threads;

@@ -42,14 +42,16 @@ static mote_status choose(mote_engine *e, const mote_engine_options *wish, mote_
         return fail(error, MOTE_E_ARGUMENT, "a batch of %u tokens; choose at most %d", wish->batch, MOST_BATCH);
     if (wish->sessions > MOST_SESSIONS)
         return fail(error, MOTE_E_ARGUMENT, "%u sessions; choose at most %d", wish->sessions, MOST_SESSIONS);
-    if ((unsigned)wish->kv > MOTE_KV_Q8)
-        return fail(error, MOTE_E_ARGUMENT, "KV type %d; choose MOTE_KV_F16, MOTE_KV_F32 or MOTE_KV_Q8", (int)wish->kv);
+    if ((unsigned)wish->kv_keys > MOTE_KV_Q8 || (unsigned)wish->kv_values > MOTE_KV_Q8)
+        return fail(error, MOTE_E_ARGUMENT, "KV types %d and %d; choose MOTE_KV_F16, MOTE_KV_F32 or MOTE_KV_Q8",
+                    (int)wish->kv_keys, (int)wish->kv_values);
     uint32_t context = wish->context != 0 ? wish->context : smaller(c->context, DEFAULT_CONTEXT);
     e->info = (mote_engine_info){
         .context = context,
         .sessions = wish->sessions != 0 ? wish->sessions : 1,
         .batch = smaller(wish->batch != 0 ? wish->batch : DEFAULT_BATCH, context),
-        .kv = wish->kv,
+        .kv_keys = wish->kv_keys,
+        .kv_values = wish->kv_values,
         .decode_threads = wished_threads(wish, wish->decode_threads),
         .prefill_threads = wished_threads(wish, wish->prefill_threads),
     };
@@ -63,8 +65,8 @@ static void lay_out(mote_engine *e, arena *memory)
     const model *m = &e->model->weights;
     const mote_engine_info *info = &e->info;
     static const kv_type types[] = {[MOTE_KV_F16] = KV_F16, [MOTE_KV_F32] = KV_F32, [MOTE_KV_Q8] = KV_Q8};
-    kv_cache_lay_out(&e->kv, &m->config, &e->kernels, types[info->kv], info->sessions, info->context, info->batch,
-                     memory);
+    const kv_shape shape = {types[info->kv_keys], types[info->kv_values], info->sessions, info->context, info->batch};
+    kv_cache_lay_out(&e->kv, &m->config, &e->kernels, &shape, memory);
     e->info.kv_bytes = memory->used;
 
     forward_lay_out(&e->pass, m, &e->kernels, e->pool, &e->kv.view, info->batch, info->context, memory);
@@ -116,6 +118,7 @@ static mote_status open_parts(mote_engine *e, const mote_engine_options *options
                     "no memory for a context of %u tokens in %u sessions (%zu MiB); choose a smaller context",
                     e->info.context, e->info.sessions, plan.used >> 20);
     lay_out(e, &e->memory);
+    kv_cache_prepare(&e->kv, e->info.sessions);
     forward_prepare(&e->pass, e->info.context);
     return MOTE_OK;
 }

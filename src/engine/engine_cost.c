@@ -15,7 +15,7 @@ static uint64_t kv_bytes(const mote_engine *e, size_t depth)
     uint64_t positions = 0;
     for (uint32_t i = 0; i < c->layers; i++)
         positions += model_layer_slides(c, i) && depth >= c->window ? c->window : depth + 1;
-    return positions * c->kv_heads * (e->kv.view.block_bytes / KV_BLOCK) * 2;
+    return positions * c->kv_heads * ((e->kv.view.key_block_bytes + e->kv.view.value_block_bytes) / KV_BLOCK);
 }
 
 void mote_engine_cost_at(const mote_engine *e, size_t depth, mote_engine_cost *cost)

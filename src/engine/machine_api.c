@@ -45,7 +45,8 @@ mote_status mote_cpu_kernel(mote_kernel_info *info, size_t index, const char *cp
         *info = (mote_kernel_info){"matmul", format->name, table.matmul[format->type]->name,
                                    table.panels[format->type] != NULL ? table.panels[format->type]->name : ""};
     else if (index - formats < KV_TYPE_COUNT)
-        *info = (mote_kernel_info){"attention", kv_names[index - formats], table.attention[index - formats]->name, ""};
+        *info =
+            (mote_kernel_info){"attention", kv_names[index - formats], table.attention.keys[index - formats]->name, ""};
     else if (index - formats == KV_TYPE_COUNT)
         *info = (mote_kernel_info){"vectors", "f32", table.vectors->name, ""};
     else

@@ -68,7 +68,7 @@ typedef struct kernel_table {
     const matmul_kernel *matmul[KERNEL_FORMATS]; /* by quant_type; NULL where there is no such type */
     const matmul_kernel *panels[KERNEL_FORMATS]; /* the same for packed weights; NULL: this format is not packed */
     int8_tokens_store *to_int8;
-    const attention_kernel *attention[KV_TYPE_COUNT];
+    attention_kernels attention;
     const vector_kernels *vectors;
 } kernel_table;
 

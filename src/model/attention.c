@@ -63,6 +63,27 @@ typedef struct heads_loop {
     const kv_layer *layer;
 } heads_loop;
 
+/* Queries and keys are rotated for keys that are stored so, values for themselves. */
+static void rotate_heads(const kv_view *kv, float *qkv, const model_config *config)
+{
+    size_t dim = config->head_dim, keys_end = config->heads + config->kv_heads, end = keys_end + config->kv_heads;
+    for (size_t i = 0; i < end; i++)
+        if (kv_is_rotated(i < keys_end ? kv->key_type : kv->value_type))
+            kv->kernels.softmax->rotate(qkv + i * dim, dim);
+}
+
+static void store_token(const heads_loop *loop, size_t t, const float *key, const float *value)
+{
+    const kv_view *kv = loop->pass->kv;
+    size_t position = loop->pass->batch->position[t], lane = position % KV_BLOCK;
+    size_t block = position % ATTENTION_CHUNK / KV_BLOCK, dim = kv->head_dim;
+    for (size_t i = 0; i < kv->kv_heads; i++) {
+        kv_page page = kv_view_page(kv, loop->layer, loop->pass->batch->sequence[t], i, position / ATTENTION_CHUNK);
+        kv->kernels.keys->store(page.keys + block * kv->key_block_bytes, lane, key + i * dim, dim);
+        kv->kernels.values->store(page.values + block * kv->value_block_bytes, lane, value + i * dim, dim);
+    }
+}
+
 static void prepare_token(const heads_loop *loop, size_t t)
 {
     const forward *pass = loop->pass;
@@ -70,7 +91,7 @@ static void prepare_token(const heads_loop *loop, size_t t)
     const vector_kernels *vectors = pass->kernels->vectors;
     size_t half = config->rope_dims / 2, dim = config->head_dim;
     float *head = pass->qkv + t * pass->qkv_stride, *key = head + config->heads * dim;
-    const float *value = key + config->kv_heads * dim;
+    float *value = key + config->kv_heads * dim;
     const float *cosine = loop->rope->cosine + t * half, *sine = loop->rope->sine + t * half;
     for (uint32_t i = 0; i < config->heads + config->kv_heads; i++, head += dim) {
         const float *gain = i < config->heads ? loop->w->q_norm : loop->w->k_norm;
@@ -78,10 +99,8 @@ static void prepare_token(const heads_loop *loop, size_t t)
             vectors->rms_norm(head, gain, config->norm_epsilon, head, dim);
         (config->rope_in_pairs ? vectors->rope_pairs : vectors->rope_halves)(head, cosine, sine, half);
     }
-    for (uint32_t i = 0; i < config->kv_heads; i++) {
-        kv_ring ring = kv_view_ring(pass->kv, loop->layer, pass->batch->sequence[t], i);
-        pass->kv->kernel->store(&ring, pass->batch->position[t], key + i * dim, value + i * dim);
-    }
+    rotate_heads(pass->kv, pass->qkv + t * pass->qkv_stride, config);
+    store_token(loop, t, key, value);
 }
 
 static void prepare_heads(void *context, size_t begin, size_t end, uint32_t worker)
@@ -136,11 +155,21 @@ static attention_tile unit_tile(const attend_loop *loop, size_t unit)
         .q_stride = pass->qkv_stride,
         .tokens = tile.count,
         .group = group,
+        .head_dim = config->head_dim,
         .scale = config->attention_scale,
         .position = pass->batch->position[tile.token],
         .window = loop->window,
-        .ring = kv_view_ring(pass->kv, loop->layer, pass->batch->sequence[tile.token], head),
     };
+}
+
+/* One chunk of a unit. */
+static void attend_chunk(const attend_loop *loop, size_t unit, const attention_tile *tile, size_t chunk, float *scratch,
+                         attention_part part)
+{
+    const forward *pass = loop->pass;
+    size_t kv_heads = pass->kv->kv_heads, sequence = pass->batch->sequence[pass->tile[unit / kv_heads].token];
+    kv_page page = kv_view_page(pass->kv, loop->layer, sequence, unit % kv_heads, chunk);
+    attention_attend(&pass->kv->kernels, tile, chunk, page, scratch, part);
 }
 
 /* attn = the unit's sums of values ÷ its sums of weights. */
@@ -154,6 +183,8 @@ static void write_unit(const attend_loop *loop, size_t unit, const attention_til
         float *to = out + (row / tile->group * config->heads + row % tile->group) * dim, share = 1 / sum.sum[row];
         for (size_t d = 0; d < dim; d++)
             to[d] = sum.out[row * dims + d] * share;
+        if (kv_is_rotated(pass->kv->value_type))
+            pass->kv->kernels.softmax->rotate(to, dim);
     }
 }
 
@@ -170,10 +201,10 @@ static void attend_units(void *context, size_t begin, size_t end, uint32_t worke
         attention_part part = attention_part_at(scratch + floats, rows, dim);
         size_t chunk = first_seen(loop, tile.position) / ATTENTION_CHUNK;
         size_t end_chunk = chunk + chunks_seen(loop, tile.position, tile.position + tile.tokens - 1);
-        pass->kv->kernel->attend(&tile, chunk, scratch + 2 * floats, sum);
+        attend_chunk(loop, unit, &tile, chunk, scratch + 2 * floats, sum);
         while (++chunk < end_chunk) {
-            pass->kv->kernel->attend(&tile, chunk, scratch + 2 * floats, part);
-            pass->kv->kernel->merge(sum, part, rows, dim);
+            attend_chunk(loop, unit, &tile, chunk, scratch + 2 * floats, part);
+            pass->kv->kernels.softmax->merge(sum, part, rows, dim);
         }
         write_unit(loop, unit, &tile, sum);
     }
@@ -197,8 +228,8 @@ static void attend_chunks(void *context, size_t begin, size_t end, uint32_t work
         size_t unit = i / loop->chunks, chunk = i % loop->chunks;
         attention_tile tile = unit_tile(loop, unit);
         if (chunk < chunks_seen(loop, tile.position, tile.position))
-            pass->kv->kernel->attend(&tile, first_seen(loop, tile.position) / ATTENTION_CHUNK + chunk, scratch,
-                                     part_of(loop, unit, chunk));
+            attend_chunk(loop, unit, &tile, first_seen(loop, tile.position) / ATTENTION_CHUNK + chunk, scratch,
+                         part_of(loop, unit, chunk));
     }
 }
 
@@ -211,7 +242,7 @@ static void merge_units(void *context, size_t begin, size_t end, uint32_t worker
         size_t chunks = chunks_seen(loop, tile.position, tile.position);
         attention_part sum = part_of(loop, unit, 0);
         for (size_t chunk = 1; chunk < chunks; chunk++)
-            loop->pass->kv->kernel->merge(sum, part_of(loop, unit, chunk), tile.group, tile.ring.head_dim);
+            loop->pass->kv->kernels.softmax->merge(sum, part_of(loop, unit, chunk), tile.group, tile.head_dim);
         write_unit(loop, unit, &tile, sum);
     }
 }

@@ -1,38 +1,44 @@
 /* Where a forward pass finds the KV cache. The engine allocates it; layers write and read it through this view.
  *
- * A layer keeps a ring of positions for each sequence and KV head (kernel/attention_kernels.h draws one). A layer that sees
- * the whole context has a cell for each of its positions, so its ring never turns; a sliding-window layer has room for its
- * window and one batch. Both are rounded up to whole blocks.
+ * The cache is pages of ATTENTION_CHUNK positions (kernel/attention_kernels.h draws what is in one). A page number stands for a
+ * place in every layer of its kind, and there are two kinds: layers that see the whole context, and sliding ones. A sequence
+ * has a table of page numbers for each kind, by position ÷ ATTENTION_CHUNK:
  *
- *     keys:  sequence 0 ┬ head 0: [block 0][block 1] …
- *                       └ head 1: …
- *            sequence 1 … */
+ *     table[kind]   sequence 0: [page][page][page] … sequence 1: …
+ *     layer keys    page 0 ┬ head 0: [block 0][block 1] …       the same for its values
+ *                          └ head 1: …
+ *                   page 1 …
+ */
 #ifndef MOTE_MODEL_KV_VIEW_H
 #define MOTE_MODEL_KV_VIEW_H
-
-#include <stddef.h>
-#include <stdint.h>
 
 #include "kernel/kernels.h"
 
 typedef struct kv_layer {
     unsigned char *keys;
     unsigned char *values;
-    size_t blocks;
+    bool slides;
 } kv_layer;
 
 typedef struct kv_view {
-    const attention_kernel *kernel;
-    kv_layer *layer; /* [layers] */
+    attention_choice kernels;
+    kv_type key_type;
+    kv_type value_type;
     size_t kv_heads;
     size_t head_dim;
-    size_t block_bytes; /* kv_block_bytes of the type */
+    size_t key_block_bytes;
+    size_t value_block_bytes;
+    size_t page_blocks;       /* of a page: all of a chunk's, or fewer where the context is shorter than a chunk */
+    kv_layer *layer;          /* [layers] */
+    const uint32_t *table[2]; /* [sequences × chunks], of whole layers and of sliding ones */
+    size_t chunks;            /* of a sequence's table */
 } kv_view;
 
-static inline kv_ring kv_view_ring(const kv_view *kv, const kv_layer *layer, size_t sequence, size_t head)
+static inline kv_page kv_view_page(const kv_view *kv, const kv_layer *layer, size_t sequence, size_t head, size_t chunk)
 {
-    size_t at = (sequence * kv->kv_heads + head) * layer->blocks * kv->block_bytes;
-    return (kv_ring){layer->keys + at, layer->values + at, layer->blocks, kv->head_dim};
+    size_t page = kv->table[layer->slides][sequence * kv->chunks + chunk];
+    size_t blocks = (page * kv->kv_heads + head) * kv->page_blocks;
+    return (kv_page){layer->keys + blocks * kv->key_block_bytes, layer->values + blocks * kv->value_block_bytes};
 }
 
 #endif

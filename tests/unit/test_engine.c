@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "kv_both.h"
 #include "engine_case.h"
 
 #include <cmocka.h>
@@ -93,9 +94,9 @@ static void engine_options(void **state)
         mote_engine_options options;
         const char *word;
     } BAD[] = {
-        {{.context = 8193}, "8193"},      {{.context = UINT32_MAX}, "context"}, {{.batch = 100000}, "batch"},
-        {{.batch = UINT32_MAX}, "batch"}, {{.sessions = 100000}, "sessions"},   {{.threads = 100000}, "thread"},
-        {{.kv = (mote_kv_type)3}, "KV"},  {{.kv = (mote_kv_type)-1}, "KV"},
+        {{.context = 8193}, "8193"},        {{.context = UINT32_MAX}, "context"}, {{.batch = 100000}, "batch"},
+        {{.batch = UINT32_MAX}, "batch"},   {{.sessions = 100000}, "sessions"},   {{.threads = 100000}, "thread"},
+        {{KV_BOTH((mote_kv_type)3)}, "KV"}, {{KV_BOTH((mote_kv_type)-1)}, "KV"},
     };
     void *data;
     mote_model *model = tiny_model_open(&LLAMA, &data);
@@ -115,7 +116,7 @@ static void engine_options(void **state)
     assert_int_equal(info.context, 4096);
     assert_int_equal(info.sessions, 1);
     assert_int_equal(info.batch, 256);
-    assert_int_equal(info.kv, MOTE_KV_F16);
+    assert_int_equal(info.kv_keys, MOTE_KV_F16);
     assert_true(info.threads >= 1);
     mote_engine_close(engine);
     assert_int_equal(mote_engine_open(&engine, model, NULL, NULL), MOTE_OK);
@@ -125,12 +126,12 @@ static void engine_options(void **state)
     free(data);
 }
 
-/* KV memory is what the shape says: positions × heads × head size × 2 × bytes, on sliding layers window + batch − 1 in
- * blocks of sixteen. */
+/* KV memory is what the shape says: positions × heads × head size × 2 × bytes, on sliding layers the pages of 256 positions
+ * that window + batch − 1 can touch. */
 static void memory_is_as_planned(void **state)
 {
     (void)state;
-    mote_engine_options options = {.context = 1024, .sessions = 2, .batch = 8, .threads = 1, .kv = MOTE_KV_F32};
+    mote_engine_options options = {.context = 1024, .sessions = 2, .batch = 8, .threads = 1, KV_BOTH(MOTE_KV_F32)};
     machine llama = machine_open(&LLAMA, options), gemma = machine_open(&GEMMA, options);
     mote_engine_info info;
     mote_engine_describe(llama.engine, &info);
@@ -138,19 +139,19 @@ static void memory_is_as_planned(void **state)
     assert_in_range(info.kv_bytes, 2 * 2 * 1024 * position, 2 * 2 * 1024 * position + slack);
     mote_engine_describe(gemma.engine, &info);
     position = 1 * 16 * 2 * sizeof(float);
-    size_t whole = 2 * (1024 + 6 * ((WINDOW + 8 - 1 + 15) / 16 * 16)) * position;
+    size_t whole = 2 * (1024 + 6 * 2 * 256) * position;
     assert_in_range(info.kv_bytes, whole, whole + slack);
     assert_true(info.scratch_bytes > 0);
     machine_close(&llama);
     machine_close(&gemma);
 
-    /* Half of that, and a byte for each value with a scale for up to 32. */
-    const size_t head[] = {[MOTE_KV_F16] = 16 * 2, [MOTE_KV_Q8] = 16 + 4};
+    /* Half of that, and a byte for each value with a scale of two. */
+    const size_t head[] = {[MOTE_KV_F16] = 16 * 2, [MOTE_KV_Q8] = 16 + 2};
     for (mote_kv_type kv = MOTE_KV_F16; kv <= MOTE_KV_Q8; kv += MOTE_KV_Q8 - MOTE_KV_F16) {
-        options.kv = kv;
+        options.kv_keys = options.kv_values = kv;
         llama = machine_open(&LLAMA, options);
         mote_engine_describe(llama.engine, &info);
-        assert_int_equal(info.kv, kv);
+        assert_int_equal(info.kv_keys, kv);
         position = 2 * 2 * head[kv];
         assert_in_range(info.kv_bytes, 2 * 2 * 1024 * position, 2 * 2 * 1024 * position + slack);
         machine_close(&llama);
@@ -170,7 +171,7 @@ static void the_widest_heads_and_longest_context(void **state)
     mote_model *model = tiny_model_open(&spec, &data);
     mote_engine *engine;
     mote_error error = {0};
-    mote_engine_options options = {.context = LONGEST, .threads = 1, .batch = 1, .kv = MOTE_KV_F32};
+    mote_engine_options options = {.context = LONGEST, .threads = 1, .batch = 1, KV_BOTH(MOTE_KV_F32)};
     mote_status status = mote_engine_open(&engine, model, &options, &error);
     if (status != MOTE_OK) {
         expect_sentence(&error, MOTE_E_MEMORY, "1048576");
@@ -216,7 +217,7 @@ static void deep_contexts(void **state)
     wide.layers = 2;
     const tiny_model *const SPECS[] = {&LLAMA, &GEMMA, &wide};
     for (size_t i = 0; i < 3 * 3; i++) {
-        mote_engine_options options = {.context = 1200, .kv = (mote_kv_type)(i % 3)};
+        mote_engine_options options = {.context = 1200, KV_BOTH((mote_kv_type)(i % 3))};
         for (size_t w = 0; w < sizeof WAYS / sizeof *WAYS; w++) {
             options.threads = WAYS[w].threads;
             options.batch = WAYS[w].batch;
@@ -369,7 +370,7 @@ static void cancelled_prompt(void **state)
         float expected[VOCABULARY], got[VOCABULARY];
         machine m = machine_open(
             SPECS[i],
-            (mote_engine_options){.context = 8192, .sessions = 2, .threads = 2, .batch = 4, .kv = MOTE_KV_F32});
+            (mote_engine_options){.context = 8192, .sessions = 2, .threads = 2, .batch = 4, KV_BOTH(MOTE_KV_F32)});
         undisturbed(m.engine, 30, expected);
         canceller c = {.session = session_open(m.engine)};
         advance_well(m.engine, c.session, 25, NULL);

@@ -3,6 +3,7 @@
 
 #include "assert_says.h"
 
+#include "kv_both.h"
 #include "tiny_model.h"
 
 enum { LAYERS = 6, WIDTH = 48, HEADS = 4, KV_HEADS = 2, HEAD_DIM = 16, FFN = 64, VOCABULARY = 61, WINDOW = 8 };
@@ -17,7 +18,7 @@ static const tiny_model SPEC = {.layers = LAYERS,
                                 .head_dim = HEAD_DIM,
                                 .ffn = FFN,
                                 .vocabulary = VOCABULARY,
-                                .context = 256,
+                                .context = 1024,
                                 .seed = 9};
 
 typedef struct running {
@@ -97,7 +98,7 @@ static void test_kv_grows_with_depth(void **state)
     assert_int_equal(cost_at(&r, 0).kv_bytes, position);
     assert_int_equal(cost_at(&r, 99).kv_bytes, 100 * position);
     end(&r);
-    r = run_model(SPEC, "llama", (mote_engine_options){.kv = MOTE_KV_F32});
+    r = run_model(SPEC, "llama", (mote_engine_options){KV_BOTH(MOTE_KV_F32)});
     assert_int_equal(cost_at(&r, 99).kv_bytes, 200 * position);
     end(&r);
 }
@@ -118,7 +119,7 @@ static void test_windows_bound_it(void **state)
 
 static void append(running *r, size_t begin, size_t count, float *logits)
 {
-    mote_token ids[256];
+    mote_token ids[700];
     mote_error error = {0};
     for (size_t i = 0; i < count; i++)
         ids[i] = (mote_token)((begin + i) * 29 % VOCABULARY);
@@ -161,8 +162,8 @@ static void test_windows_that_moved_on(void **state)
     tiny_model spec = SPEC;
     spec.window = WINDOW;
     running r = run_model(spec, "gemma3", (mote_engine_options){.batch = 4});
-    append(&r, 0, 40, NULL);
-    assert_int_equal(mote_session_rewind(r.session, 38), 38);
+    append(&r, 0, 700, NULL);
+    assert_int_equal(mote_session_rewind(r.session, 698), 698);
     assert_int_equal(mote_session_rewind(r.session, 20), 0);
     assert_int_equal(mote_session_length(r.session), 0);
     end(&r);

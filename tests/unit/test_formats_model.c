@@ -11,6 +11,7 @@
 
 #include <mote/mote.h>
 
+#include "kv_both.h"
 #include "oracle_case.h"
 #include "quant/formats.h"
 #include "tiny_model.h"
@@ -46,7 +47,7 @@ static float *logits_of(const tiny_model *spec, size_t step, uint32_t threads)
     mote_engine *engine = NULL;
     mote_session *session = NULL;
     mote_error error = {0};
-    mote_engine_options running = {.context = 64, .threads = threads, .kv = MOTE_KV_F32};
+    mote_engine_options running = {.context = 64, .threads = threads, KV_BOTH(MOTE_KV_F32)};
     if (mote_engine_open(&engine, model, &running, &error) != MOTE_OK ||
         mote_session_open(&session, engine, &error) != MOTE_OK)
         fail_msg("%s in %s: %s", spec->family, quant_find(spec->formats[0])->name, error.text);

@@ -10,6 +10,7 @@
 
 #include <mote/mote.h>
 
+#include "kv_both.h"
 #include "tiny_model.h"
 
 #include <cmocka.h>
@@ -55,7 +56,7 @@ static talker talker_open(const tiny_model *spec, uint32_t threads, uint32_t bat
 {
     talker t;
     mote_error error = {0};
-    mote_engine_options options = {.context = CONTEXT, .threads = threads, .batch = batch, .kv = MOTE_KV_F32};
+    mote_engine_options options = {.context = CONTEXT, .threads = threads, .batch = batch, KV_BOTH(MOTE_KV_F32)};
     t.model = tiny_model_open(spec, &t.data);
     if (mote_engine_open(&t.engine, t.model, &options, &error) != MOTE_OK ||
         mote_session_open(&t.session, t.engine, &error) != MOTE_OK)

@@ -188,8 +188,11 @@ static void test_levels_are_kept(void **state)
         kernel_table_init(&kernels, levels[level]);
         for (size_t f = 0; f < quant_count(); f++)
             assert_int_equal(kernels.matmul[quant_at(f)->type]->needs & ~levels[level], 0);
-        for (size_t type = 0; type < KV_TYPE_COUNT; type++)
-            assert_int_equal(kernels.attention[type]->needs & ~levels[level], 0);
+        for (size_t type = 0; type < KV_TYPE_COUNT; type++) {
+            assert_int_equal(kernels.attention.keys[type]->needs & ~levels[level], 0);
+            assert_int_equal(kernels.attention.values[type]->needs & ~levels[level], 0);
+        }
+        assert_int_equal(kernels.attention.softmax->needs & ~levels[level], 0);
         assert_int_equal(kernels.vectors->needs & ~levels[level], 0);
         assert_true(level > 0 || kernels.matmul[QUANT_Q4_0]->needs == 0);
     }

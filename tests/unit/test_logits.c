@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "kv_both.h"
 #include "oracle_case.h"
 
 static const double BOUND = 1e-4;
@@ -143,21 +144,21 @@ static void whole_prefill(void **state)
 {
     const suite *all = *state;
     for (size_t i = 0; i < all->count; i++)
-        check_steps(&all->cases[i], (mote_engine_options){.kv = MOTE_KV_F32}, WHOLE, 1, BOUND, "whole prefill");
+        check_steps(&all->cases[i], (mote_engine_options){KV_BOTH(MOTE_KV_F32)}, WHOLE, 1, BOUND, "whole prefill");
 }
 
 static void one_by_one(void **state)
 {
     const suite *all = *state;
     for (size_t i = 0; i < all->count; i++)
-        check_steps(&all->cases[i], (mote_engine_options){.kv = MOTE_KV_F32}, ONE, 1, BOUND, "one by one");
+        check_steps(&all->cases[i], (mote_engine_options){KV_BOTH(MOTE_KV_F32)}, ONE, 1, BOUND, "one by one");
 }
 
 static void odd_steps(void **state)
 {
     const suite *all = *state;
     for (size_t i = 0; i < all->count; i++)
-        check_steps(&all->cases[i], (mote_engine_options){.kv = MOTE_KV_F32}, ODD, 6, BOUND, "odd steps");
+        check_steps(&all->cases[i], (mote_engine_options){KV_BOTH(MOTE_KV_F32)}, ODD, 6, BOUND, "odd steps");
 }
 
 /* The engine's own batches, which cut a step: shorter than, as long as and longer than the sliding window of 16. */
@@ -167,7 +168,7 @@ static void small_batches(void **state)
     static const uint32_t BATCHES[] = {1, 5, 15, 16, 17, 33};
     for (size_t i = 0; i < all->count; i++) {
         for (size_t b = 0; b < sizeof BATCHES / sizeof *BATCHES; b++) {
-            mote_engine_options options = {.kv = MOTE_KV_F32, .batch = BATCHES[b]};
+            mote_engine_options options = {KV_BOTH(MOTE_KV_F32), .batch = BATCHES[b]};
             char how[32];
             snprintf(how, sizeof how, "batch %u", BATCHES[b]);
             if (b % 2 == 0)
@@ -188,7 +189,7 @@ static void thread_counts(void **state)
         float *first = malloc(bytes);
         assert_non_null(first);
         for (size_t t = 0; t < sizeof THREADS / sizeof *THREADS; t++) {
-            run r = run_open(one, &(mote_engine_options){.kv = MOTE_KV_F32, .threads = THREADS[t]});
+            run r = run_open(one, &(mote_engine_options){KV_BOTH(MOTE_KV_F32), .threads = THREADS[t]});
             mote_session *session = session_open(&r, one->name);
             feed(&r, one, session, ODD, 6);
             expect(r.logits, one, BOUND, "threads");
@@ -219,7 +220,7 @@ static void interleaved_sessions(void **state)
     const suite *all = *state;
     for (size_t i = 0; i < all->count; i++) {
         const oracle_case *one = &all->cases[i];
-        run r = run_open(one, &(mote_engine_options){.kv = MOTE_KV_F32, .sessions = SESSIONS, .batch = 24});
+        run r = run_open(one, &(mote_engine_options){KV_BOTH(MOTE_KV_F32), .sessions = SESSIONS, .batch = 24});
         mote_session *sessions[SESSIONS];
         float *logits[SESSIONS];
         size_t done[SESSIONS] = {0}, finished = 0;
@@ -259,7 +260,7 @@ static void rows_asked_for(void **state)
     const suite *all = *state;
     for (size_t i = 0; i < all->count; i++) {
         const oracle_case *one = &all->cases[i];
-        run r = run_open(one, &(mote_engine_options){.kv = MOTE_KV_F32, .batch = 13});
+        run r = run_open(one, &(mote_engine_options){KV_BOTH(MOTE_KV_F32), .batch = 13});
         mote_session *session = session_open(&r, one->name);
         mote_error error = {0};
         size_t rows = 3, silent = 9, tail = one->count - rows;
@@ -287,7 +288,7 @@ static void cleared_session(void **state)
         size_t bytes = one->count * one->vocabulary * sizeof(float);
         float *first = malloc(bytes);
         assert_non_null(first);
-        run r = run_open(one, &(mote_engine_options){.kv = MOTE_KV_F32});
+        run r = run_open(one, &(mote_engine_options){KV_BOTH(MOTE_KV_F32)});
         mote_session *session = session_open(&r, one->name);
         feed(&r, one, session, WHOLE, 1);
         memcpy(first, r.logits, bytes);
@@ -309,8 +310,8 @@ static void half_precision_cache(void **state)
 {
     const suite *all = *state;
     for (size_t i = 0; i < all->count; i++) {
-        check_steps(&all->cases[i], (mote_engine_options){.kv = MOTE_KV_F16}, WHOLE, 1, BOUND_F16, "f16 cache");
-        check_steps(&all->cases[i], (mote_engine_options){.kv = MOTE_KV_F16, .batch = 5}, ODD, 6, BOUND_F16,
+        check_steps(&all->cases[i], (mote_engine_options){KV_BOTH(MOTE_KV_F16)}, WHOLE, 1, BOUND_F16, "f16 cache");
+        check_steps(&all->cases[i], (mote_engine_options){KV_BOTH(MOTE_KV_F16), .batch = 5}, ODD, 6, BOUND_F16,
                     "f16 cache, odd steps");
     }
 }
@@ -319,8 +320,8 @@ static void eight_bit_cache(void **state)
 {
     const suite *all = *state;
     for (size_t i = 0; i < all->count; i++) {
-        check_steps(&all->cases[i], (mote_engine_options){.kv = MOTE_KV_Q8}, WHOLE, 1, BOUND_Q8, "q8 cache");
-        check_steps(&all->cases[i], (mote_engine_options){.kv = MOTE_KV_Q8, .batch = 5}, ODD, 6, BOUND_Q8,
+        check_steps(&all->cases[i], (mote_engine_options){KV_BOTH(MOTE_KV_Q8)}, WHOLE, 1, BOUND_Q8, "q8 cache");
+        check_steps(&all->cases[i], (mote_engine_options){KV_BOTH(MOTE_KV_Q8), .batch = 5}, ODD, 6, BOUND_Q8,
                     "q8 cache, odd steps");
     }
 }
@@ -340,9 +341,9 @@ static void golden_one(const char *directory, const char *name)
     oracle_case one;
     oracle_case_load(&one, directory, name, name, "ids.txt", 64);
     double bound = golden_bound(name);
-    check_steps(&one, (mote_engine_options){.kv = MOTE_KV_F32}, WHOLE, 1, bound, "golden, whole");
-    check_steps(&one, (mote_engine_options){.kv = MOTE_KV_F32, .batch = 16}, ODD, 6, bound, "golden, odd steps");
-    check_steps(&one, (mote_engine_options){.kv = MOTE_KV_F32, .threads = 3}, ONE, 1, bound, "golden, one by one");
+    check_steps(&one, (mote_engine_options){KV_BOTH(MOTE_KV_F32)}, WHOLE, 1, bound, "golden, whole");
+    check_steps(&one, (mote_engine_options){KV_BOTH(MOTE_KV_F32), .batch = 16}, ODD, 6, bound, "golden, odd steps");
+    check_steps(&one, (mote_engine_options){KV_BOTH(MOTE_KV_F32), .threads = 3}, ONE, 1, bound, "golden, one by one");
     oracle_case_free(&one);
 }
 

@@ -10,6 +10,7 @@
 #include "assert_says.h"
 #include "gguf_writer.h"
 #include "model/model.h"
+#include "kv_both.h"
 #include "tiny_model.h"
 
 /* ---- shapes at the edge ---- */
@@ -22,7 +23,7 @@ static void run(mote_model *m, uint32_t context, size_t count, uint32_t batch, u
     mote_error error = {0};
     mote_engine *engine = NULL;
     mote_session *session = NULL;
-    mote_engine_options options = {.context = context, .batch = batch, .threads = threads, .kv = MOTE_KV_F32};
+    mote_engine_options options = {.context = context, .batch = batch, .threads = threads, KV_BOTH(MOTE_KV_F32)};
     if (mote_engine_open(&engine, m, &options, &error) != MOTE_OK ||
         mote_session_open(&session, engine, &error) != MOTE_OK)
         fail_msg("%s", error.text);

@@ -13,6 +13,7 @@
 #include "format/gguf.h"
 #include "quant/panels.h"
 #include "temporary_folder.h"
+#include "kv_both.h"
 #include "tiny_model.h"
 
 enum { TOKENS = 13 };
@@ -78,7 +79,7 @@ static float *logits_of(const char *path, size_t *count)
     mote_session *session;
     mote_error error = {0};
     mote_model_info info;
-    mote_engine_options options = {.context = 64, .batch = TOKENS, .threads = 1, .kv = MOTE_KV_F32};
+    mote_engine_options options = {.context = 64, .batch = TOKENS, .threads = 1, KV_BOTH(MOTE_KV_F32)};
     if (mote_model_open(&model, path, NULL, &error) || mote_engine_open(&engine, model, &options, &error) ||
         mote_session_open(&session, engine, &error))
         fail_msg("%s", error.text);

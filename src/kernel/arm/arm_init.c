@@ -28,8 +28,13 @@ void kernel_arm_init(kernel_table *table, uint32_t features)
     for (size_t type = 0; type < KERNEL_FORMATS; type++)
         if (table->matmul[type] != NULL && matmul_float_neon[type].run == NULL)
             table->matmul[type] = &matmul_decoded_neon;
-    for (size_t type = 0; type < KV_TYPE_COUNT; type++)
-        table->attention[type] = &attention_neon[type];
+    for (size_t type = 0; type < KV_TYPE_COUNT; type++) {
+        if (keys_neon[type].score != NULL)
+            table->attention.keys[type] = &keys_neon[type];
+        if (values_neon[type].mix != NULL)
+            table->attention.values[type] = &values_neon[type];
+    }
+    table->attention.softmax = &softmax_neon;
     table->vectors = &vectors_neon;
     table->to_int8 = int8_tokens_store_neon;
 }

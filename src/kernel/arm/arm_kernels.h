@@ -8,7 +8,9 @@
 #if defined(__aarch64__)
 extern const matmul_kernel matmul_decoded_neon; /* any format */
 extern const matmul_kernel matmul_float_neon[KERNEL_FORMATS];
-extern const attention_kernel attention_neon[KV_TYPE_COUNT];
+extern const key_kernel keys_neon[KV_TYPE_COUNT];
+extern const value_kernel values_neon[KV_TYPE_COUNT];
+extern const softmax_kernel softmax_neon;
 extern const vector_kernels vectors_neon;
 extern const matmul_kernel panels_neon[KERNEL_FORMATS];
 extern const matmul_kernel panels_dotprod[KERNEL_FORMATS];

@@ -8,4 +8,6 @@
 #define ROW_TILES(X) X(6) X(4) X(3) X(2) X(1)
 #include "kernel/generic/attention_lanes.h"
 
-const attention_kernel attention_neon[KV_TYPE_COUNT] = ATTENTION_KERNELS("neon", CPU_NEON);
+const key_kernel keys_neon[KV_TYPE_COUNT] = FLOAT_KEY_KERNELS("neon", CPU_NEON);
+const value_kernel values_neon[KV_TYPE_COUNT] = FLOAT_VALUE_KERNELS("neon", CPU_NEON);
+const softmax_kernel softmax_neon = SOFTMAX_KERNEL("neon", CPU_NEON);

@@ -13,4 +13,6 @@
 #endif
 #include "kernel/generic/attention_lanes.h"
 
-const attention_kernel attention_generic[KV_TYPE_COUNT] = ATTENTION_KERNELS("generic", 0);
+const key_kernel keys_generic[KV_TYPE_COUNT] = FLOAT_KEY_KERNELS("generic", 0);
+const value_kernel values_generic[KV_TYPE_COUNT] = FLOAT_VALUE_KERNELS("generic", 0);
+const softmax_kernel softmax_generic = SOFTMAX_KERNEL("generic", 0);

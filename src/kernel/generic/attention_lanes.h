@@ -1,6 +1,7 @@
-/* Attention over a KV cache: the body of the kernels of one instruction set, for every type of cache. The including file
- * defines LANE_COUNT, ROOM (the sums that its registers have room for), and ROW_TILES and TILE_ROWS (the tiles of rows that
- * get code of their own, descending to 1, and the largest); it names its table, and is compiled with its own flags.
+/* Attention over a KV cache of floats: the body of the kernels of one instruction set for f16 and f32, and the softmax of any
+ * type. The including file defines LANE_COUNT, ROOM (the sums that its registers have room for), and ROW_TILES and TILE_ROWS
+ * (the tiles of rows that get code of their own, descending to 1, and the largest); it names its tables, and is compiled with
+ * its own flags.
  *
  * For the rows of a tile (tokens × query heads) and the positions of a chunk:
  *
@@ -14,19 +15,16 @@
 #define MOTE_KERNEL_GENERIC_ATTENTION_LANES_H
 
 #include <math.h>
-#include <stdbool.h>
 
 #include "kernel/generic/kv_lanes.h"
 
 #define INLINE __attribute__((always_inline)) static inline
 
 enum {
-    WIDE = 4,           /* vectors beside each other where there are few rows … */
-    NARROW = 2,         /* … and where there are many */
-    FEW_ROWS = 4,       /* so few that memory, not their sums, sets the pace */
-    RUN = 4 * KV_BLOCK, /* positions whose values all rows take in before the next ones are read */
-    /* Floats from row to row of scores: not a power of two, which would share cache sets. */
-    SCORE_STRIDE = ATTENTION_CHUNK + KV_BLOCK
+    WIDE = 4,          /* vectors beside each other where there are few rows … */
+    NARROW = 2,        /* … and where there are many */
+    FEW_ROWS = 4,      /* so few that memory, not their sums, sets the pace */
+    RUN = 4 * KV_BLOCK /* positions whose values all rows take in before the next ones are read */
 };
 
 static inline size_t least(size_t a, size_t b)
@@ -82,34 +80,19 @@ static inline size_t row_tile(size_t left)
 
 /* ---- scores ---- */
 
-typedef struct chunk_view {
+/* A tile's queries and scores of a chunk. */
+typedef struct score_view {
     const attention_tile *tile;
-    size_t base;        /* first position of the chunk; offsets count from here */
-    size_t begin, end;  /* offsets that some row sees */
-    size_t first, last; /* blocks of the chunk that hold them, [first, last) */
+    const unsigned char *keys;
     size_t rows;
-    float *q;      /* row tile by row tile, [head_dim][rows of the tile] */
-    float *scores; /* [rows][SCORE_STRIDE] by offset */
-    float *scaled; /* the same for q8: weights × scales of values */
-} chunk_view;
+    float *q; /* row tile by row tile, [head_dim][rows of the tile] */
+    float *scores;
+} score_view;
 
-/* Place in the ring of a block of the chunk. */
-static inline size_t ring_block(const chunk_view *c, size_t block)
-{
-    return (c->base / KV_BLOCK + block) % c->tile->ring.blocks;
-}
-
-/* Where in a ring's keys or values the scales of a block begin, for a group of dims. */
-static inline size_t scales_at(const kv_ring *ring, size_t block, size_t group)
-{
-    size_t values = ring->blocks * KV_BLOCK * kv_cell_dims(ring->head_dim);
-    return values + (block * kv_scales(KV_Q8, ring->head_dim) + group) * KV_BLOCK * sizeof(float);
-}
-
-static void pack_queries(const chunk_view *c)
+static void pack_queries(const score_view *c)
 {
     const attention_tile *tile = c->tile;
-    size_t dim = tile->ring.head_dim;
+    size_t dim = tile->head_dim;
     for (size_t row = 0, step; row < c->rows; row += step) {
         step = row_tile(c->rows - row);
         for (size_t r = 0; r < step; r++) {
@@ -124,37 +107,26 @@ static void pack_queries(const chunk_view *c)
 
 enum { BLOCK_VECTORS = KV_BLOCK / LANE_COUNT };
 
-/* Scores of `rows` rows with the positions of `vectors` vectors from vector `at` of the chunk, over dims
- * [dim, dim + dims): those of one scale, or all. */
-INLINE void score(size_t rows, size_t vectors, kv_type type, const chunk_view *c, size_t row, size_t at, size_t dim,
-                  size_t dims)
+/* Scores of `rows` rows with the positions of `vectors` vectors from vector `at` of the chunk. */
+INLINE void score(size_t rows, size_t vectors, kv_type type, const score_view *c, size_t row, size_t at)
 {
-    const kv_ring *ring = &c->tile->ring;
-    size_t bytes = kv_value_bytes(type), cell = kv_cell_dims(ring->head_dim) * bytes;
+    size_t dim = c->tile->head_dim, bytes = kv_value_bytes(type), cell = kv_cell_dims(dim) * bytes;
     const unsigned char *panel[WIDE];
-    lanes sum[TILE_ROWS][WIDE] = {{{0}}}, scale[WIDE];
+    lanes sum[TILE_ROWS][WIDE] = {{{0}}};
     for (size_t v = 0; v < vectors; v++) {
-        size_t block = ring_block(c, (at + v) / BLOCK_VECTORS), lane = (at + v) % BLOCK_VECTORS * LANE_COUNT;
-        panel[v] = ring->keys + block * KV_BLOCK * cell + (dim * KV_BLOCK + lane) * bytes;
-        if (type == KV_Q8)
-            scale[v] = load_kv(KV_F32, ring->keys + scales_at(ring, block, dim / KV_SCALE_DIMS) + lane * sizeof(float));
+        size_t block = (at + v) / BLOCK_VECTORS, lane = (at + v) % BLOCK_VECTORS * LANE_COUNT;
+        panel[v] = c->keys + block * KV_BLOCK * cell + lane * bytes;
     }
-    const float *q = c->q + row * ring->head_dim + dim * rows;
-    multiply(type, rows, vectors, q, 1, rows, panel, KV_BLOCK * bytes, WIDE * LANE_COUNT * cell, dims, sum);
-    for (size_t r = 0; r < rows; r++) {
-        for (size_t v = 0; v < vectors; v++) {
-            float *to = c->scores + (row + r) * SCORE_STRIDE + (at + v) * LANE_COUNT;
-            if (type == KV_Q8)
-                sum[r][v] = lanes_fma(sum[r][v], scale[v], dim == 0 ? (lanes){0} : lanes_load(to));
-            lanes_store(to, sum[r][v]);
-        }
-    }
+    multiply(type, rows, vectors, c->q + row * dim, 1, rows, panel, KV_BLOCK * bytes, WIDE * LANE_COUNT * cell, dim,
+             sum);
+    for (size_t r = 0; r < rows; r++)
+        for (size_t v = 0; v < vectors; v++)
+            lanes_store(c->scores + (row + r) * SCORE_STRIDE + (at + v) * LANE_COUNT, sum[r][v]);
 }
 
-INLINE size_t score_rows(kv_type type, const chunk_view *c, size_t row, size_t rows, size_t at, size_t left, size_t dim,
-                         size_t dims)
+INLINE size_t score_rows(kv_type type, const score_view *c, size_t row, size_t rows, size_t at, size_t left)
 {
-#define PRODUCT(rows, vectors) score(rows, vectors, type, c, row, at, dim, dims)
+#define PRODUCT(rows, vectors) score(rows, vectors, type, c, row, at)
     switch (rows) {
         ROW_TILES(ROW_TILE_CASE)
     }
@@ -162,18 +134,19 @@ INLINE size_t score_rows(kv_type type, const chunk_view *c, size_t row, size_t r
     return left;
 }
 
-/* Keys that all rows multiply before the next ones are read: WIDE blocks at a time. */
-INLINE void score_chunk(kv_type type, const chunk_view *c)
+/* Keys that all rows multiply before the next ones are read: WIDE vectors at a time. */
+INLINE void score_chunk(kv_type type, const attention_tile *tile, const unsigned char *keys, const seen_positions *seen,
+                        float *scores, float *own)
 {
-    size_t dim = c->tile->ring.head_dim, group = type == KV_Q8 ? KV_SCALE_DIMS : dim;
-    size_t last = c->last * BLOCK_VECTORS;
-    for (size_t at = c->first * BLOCK_VECTORS; at < last; at += WIDE) {
+    score_view c = {tile, keys, tile->tokens * tile->group, own, scores};
+    pack_queries(&c);
+    size_t last = seen->last * BLOCK_VECTORS;
+    for (size_t at = seen->first * BLOCK_VECTORS; at < last; at += WIDE) {
         size_t end = least(at + WIDE, last);
-        for (size_t row = 0, rows; row < c->rows; row += rows) {
-            rows = row_tile(c->rows - row);
-            for (size_t d = 0; d < dim; d += group)
-                for (size_t v = at; v < end;)
-                    v += score_rows(type, c, row, rows, v, end - v, d, least(group, dim - d));
+        for (size_t row = 0, rows; row < c.rows; row += rows) {
+            rows = row_tile(c.rows - row);
+            for (size_t v = at; v < end;)
+                v += score_rows(type, &c, row, rows, v, end - v);
         }
     }
 }
@@ -194,15 +167,13 @@ static inline float lanes_sum(lanes value)
     return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
-/* scores = exp(scores − most) over the blocks of the chunk, 0 where the row sees nothing. */
-static void weigh_row(const chunk_view *c, size_t row, attention_part part)
+static void weigh_row(const attention_tile *tile, size_t row, const seen_positions *seen, float *scores,
+                      attention_part part)
 {
-    const attention_tile *tile = c->tile;
-    float *scores = c->scores + row * SCORE_STRIDE;
-    size_t from = c->first * KV_BLOCK, to = c->last * KV_BLOCK;
+    size_t from = seen->first * KV_BLOCK, to = seen->last * KV_BLOCK, base = seen->base;
     size_t past = tile->position + row / tile->group + 1; /* of the token's own position */
     size_t before = tile->window != 0 && past > tile->window ? past - tile->window : 0;
-    size_t begin = before > c->base ? before - c->base : 0, end = past > c->base ? past - c->base : 0;
+    size_t begin = before > base ? before - base : 0, end = past > base ? past - base : 0;
     begin = begin < from ? from : least(begin, to);
     end = end < begin ? begin : least(end, to);
     for (size_t i = from; i < begin; i++)
@@ -226,29 +197,38 @@ static void weigh_row(const chunk_view *c, size_t row, attention_part part)
 
 /* ---- values ---- */
 
-/* out += weights · values, for `vectors` vectors of dims from vector `at` and a run of positions from offset `from`. */
-INLINE void mix(size_t rows, size_t vectors, kv_type type, const chunk_view *c, attention_part part, size_t row,
-                size_t at, const unsigned char *values, size_t from, size_t count)
+/* A tile's weights and what they mix, of a chunk. */
+typedef struct mix_view {
+    const unsigned char *values;
+    const float *weights;
+    float *out;
+    size_t dims;
+} mix_view;
+
+/* out += weights · values, for `vectors` vectors of dims from vector `at` and a run of positions from `from`. */
+INLINE void mix(size_t rows, size_t vectors, kv_type type, const mix_view *c, size_t row, size_t at, size_t from,
+                size_t count)
 {
-    size_t dims = kv_cell_dims(c->tile->ring.head_dim), bytes = kv_value_bytes(type);
+    size_t cell = c->dims * kv_value_bytes(type);
     const unsigned char *panel[WIDE];
     lanes sum[TILE_ROWS][WIDE];
+    float *out = c->out + row * c->dims + at * LANE_COUNT;
     for (size_t v = 0; v < vectors; v++) {
-        panel[v] = values + (at + v) * LANE_COUNT * bytes;
+        panel[v] = c->values + from * cell + (at + v) * LANE_COUNT * kv_value_bytes(type);
         for (size_t r = 0; r < rows; r++)
-            sum[r][v] = lanes_load(part.out + (row + r) * dims + (at + v) * LANE_COUNT);
+            sum[r][v] = lanes_load(out + r * c->dims + v * LANE_COUNT);
     }
-    const float *weights = (type == KV_Q8 ? c->scaled : c->scores) + row * SCORE_STRIDE + from;
-    multiply(type, rows, vectors, weights, SCORE_STRIDE, 1, panel, dims * bytes, RUN * dims * bytes, count, sum);
+    multiply(type, rows, vectors, c->weights + row * SCORE_STRIDE + from, SCORE_STRIDE, 1, panel, cell, RUN * cell,
+             count, sum);
     for (size_t r = 0; r < rows; r++)
         for (size_t v = 0; v < vectors; v++)
-            lanes_store(part.out + (row + r) * dims + (at + v) * LANE_COUNT, sum[r][v]);
+            lanes_store(out + r * c->dims + v * LANE_COUNT, sum[r][v]);
 }
 
-INLINE size_t mix_rows(kv_type type, const chunk_view *c, attention_part part, size_t row, size_t rows, size_t at,
-                       size_t left, const unsigned char *values, size_t from, size_t count)
+INLINE size_t mix_rows(kv_type type, const mix_view *c, size_t row, size_t rows, size_t at, size_t left, size_t from,
+                       size_t count)
 {
-#define PRODUCT(rows, vectors) mix(rows, vectors, type, c, part, row, at, values, from, count)
+#define PRODUCT(rows, vectors) mix(rows, vectors, type, c, row, at, from, count)
     switch (rows) {
         ROW_TILES(ROW_TILE_CASE)
     }
@@ -256,70 +236,20 @@ INLINE size_t mix_rows(kv_type type, const chunk_view *c, attention_part part, s
     return left;
 }
 
-/* Weights times the scales of a group of dims, for the positions of the chunk's blocks. */
-static void scale_weights(const chunk_view *c, size_t group)
+INLINE void mix_chunk(kv_type type, const attention_tile *tile, const unsigned char *values, const seen_positions *seen,
+                      const float *weights, float *out)
 {
-    const kv_ring *ring = &c->tile->ring;
-    for (size_t block = c->first; block < c->last; block++) {
-        const unsigned char *scales = ring->values + scales_at(ring, ring_block(c, block), group);
-        for (size_t row = 0; row < c->rows; row++)
-            for (size_t i = 0; i < KV_BLOCK; i += LANE_COUNT) {
-                size_t at = row * SCORE_STRIDE + block * KV_BLOCK + i;
-                lanes_store(c->scaled + at, lanes_load(c->scores + at) * load_kv(KV_F32, scales + i * sizeof(float)));
-            }
-    }
-}
-
-/* Over runs of positions that lie together in the ring. */
-INLINE void mix_dims(kv_type type, const chunk_view *c, attention_part part, size_t first, size_t last)
-{
-    const kv_ring *ring = &c->tile->ring;
-    size_t cells = ring->blocks * KV_BLOCK, cell_bytes = kv_cell_dims(ring->head_dim) * kv_value_bytes(type);
-    for (size_t from = c->begin, run; from < c->end; from += run) {
-        size_t cell = (c->base + from) % cells;
-        run = least(least(RUN - from % RUN, c->end - from), cells - cell);
-        const unsigned char *values = ring->values + cell * cell_bytes;
-        for (size_t row = 0, rows; row < c->rows; row += rows) {
-            rows = row_tile(c->rows - row);
-            for (size_t at = first; at < last;)
-                at += mix_rows(type, c, part, row, rows, at, last - at, values, from, run);
+    size_t all_rows = tile->tokens * tile->group;
+    mix_view c = {values, weights, out, kv_cell_dims(tile->head_dim)};
+    memset(out, 0, all_rows * c.dims * sizeof(float));
+    for (size_t from = seen->begin, run; from < seen->end; from += run) {
+        run = least(RUN - from % RUN, seen->end - from);
+        for (size_t row = 0, rows; row < all_rows; row += rows) {
+            rows = row_tile(all_rows - row);
+            for (size_t at = 0, last = c.dims / LANE_COUNT; at < last;)
+                at += mix_rows(type, &c, row, rows, at, last - at, from, run);
         }
     }
-}
-
-INLINE void mix_chunk(kv_type type, const chunk_view *c, attention_part part)
-{
-    size_t vectors = kv_cell_dims(c->tile->ring.head_dim) / LANE_COUNT;
-    if (type != KV_Q8) {
-        mix_dims(type, c, part, 0, vectors);
-        return;
-    }
-    enum { GROUP = KV_SCALE_DIMS / LANE_COUNT };
-    for (size_t at = 0; at < vectors; at += GROUP) {
-        scale_weights(c, at / GROUP);
-        mix_dims(type, c, part, at, least(at + GROUP, vectors));
-    }
-}
-
-INLINE void attend(kv_type type, const attention_tile *tile, size_t chunk, float *scratch, attention_part part)
-{
-    chunk_view c = {.tile = tile, .base = chunk * ATTENTION_CHUNK, .rows = tile->tokens * tile->group};
-    c.q = scratch;
-    c.scores = c.q + c.rows * tile->ring.head_dim;
-    c.scaled = c.scores + c.rows * SCORE_STRIDE;
-    size_t seen = tile->window != 0 && tile->position + 1 > tile->window ? tile->position + 1 - tile->window : 0;
-    size_t past = tile->position + tile->tokens;
-    c.begin = seen > c.base ? least(seen - c.base, ATTENTION_CHUNK) : 0;
-    c.end = past > c.base ? least(past - c.base, ATTENTION_CHUNK) : 0;
-    c.end = c.end < c.begin ? c.begin : c.end;
-    c.first = c.begin / KV_BLOCK;
-    c.last = (c.end + KV_BLOCK - 1) / KV_BLOCK;
-    memset(part.out, 0, c.rows * kv_cell_dims(tile->ring.head_dim) * sizeof(float));
-    pack_queries(&c);
-    score_chunk(type, &c);
-    for (size_t row = 0; row < c.rows; row++)
-        weigh_row(&c, row, part);
-    mix_chunk(type, &c, part);
 }
 
 /* ---- merging ---- */
@@ -341,6 +271,34 @@ static void merge_parts(attention_part sum, attention_part part, size_t rows, si
     }
 }
 
+/* ---- rotating ---- */
+
+/* Hadamard's matrix of a power of two (Sylvester's), a stage at a time, then scaled to be orthogonal. */
+static void rotate_power(float *at, size_t count)
+{
+    for (size_t half = 1; half < count; half *= 2)
+        for (size_t i = 0; i < count; i += 2 * half)
+            for (size_t j = i; j < i + half; j++) {
+                float a = at[j], b = at[j + half];
+                at[j] = a + b;
+                at[j + half] = a - b;
+            }
+    float scale = 1 / sqrtf((float)count);
+    for (size_t i = 0; i < count; i++)
+        at[i] *= scale;
+}
+
+static void rotate_head(float *head, size_t count)
+{
+    for (size_t power = 1; count > 0; power = 1) {
+        while (2 * power <= count)
+            power *= 2;
+        rotate_power(head, power);
+        head += power;
+        count -= power;
+    }
+}
+
 /* ---- storing ---- */
 
 /* LANE_COUNT values from `at`, zeros behind the end. */
@@ -351,13 +309,15 @@ static inline lanes load_some(const float *at, size_t count)
     return value;
 }
 
-static void store_f32(const kv_ring *ring, size_t position, const float *key, const float *value)
+static void store_key_f32(unsigned char *block, size_t lane, const float *key, size_t head_dim)
 {
-    size_t dim = ring->head_dim, cell = position % (ring->blocks * KV_BLOCK), cell_bytes = kv_cell_dims(dim) * 4;
-    unsigned char *keys = ring->keys + cell / KV_BLOCK * KV_BLOCK * cell_bytes + cell % KV_BLOCK * sizeof(float);
-    for (size_t d = 0; d < dim; d++)
-        memcpy(keys + d * KV_BLOCK * sizeof(float), key + d, sizeof(float));
-    memcpy(ring->values + cell * cell_bytes, value, dim * sizeof(float));
+    for (size_t d = 0; d < head_dim; d++)
+        memcpy(block + (d * KV_BLOCK + lane) * sizeof(float), key + d, sizeof(float));
+}
+
+static void store_value_f32(unsigned char *block, size_t lane, const float *value, size_t head_dim)
+{
+    memcpy(block + lane * kv_cell_dims(head_dim) * sizeof(float), value, head_dim * sizeof(float));
 }
 
 static inline void narrow_some(const float *at, size_t count, uint16_t half[LANE_COUNT])
@@ -368,81 +328,66 @@ static inline void narrow_some(const float *at, size_t count, uint16_t half[LANE
     narrow_f16(lanes_select(x < -most, lanes_splat(-most), x), half);
 }
 
-static void store_f16(const kv_ring *ring, size_t position, const float *key, const float *value)
+static void store_key_f16(unsigned char *block, size_t lane, const float *key, size_t head_dim)
 {
-    size_t dim = ring->head_dim, cell = position % (ring->blocks * KV_BLOCK), cell_bytes = kv_cell_dims(dim) * 2;
-    unsigned char *keys = ring->keys + cell / KV_BLOCK * KV_BLOCK * cell_bytes + cell % KV_BLOCK * sizeof(uint16_t);
-    unsigned char *values = ring->values + cell * cell_bytes;
-    for (size_t d = 0; d < dim; d += LANE_COUNT) {
+    for (size_t d = 0; d < head_dim; d += LANE_COUNT) {
         uint16_t half[LANE_COUNT];
-        size_t count = least(LANE_COUNT, dim - d);
-        narrow_some(key + d, dim - d, half);
-        for (size_t i = 0; i < count; i++)
-            store_u16(keys + (d + i) * KV_BLOCK * sizeof(uint16_t), half[i]);
-        narrow_some(value + d, dim - d, half);
-        memcpy(values + d * sizeof(uint16_t), half, count * sizeof(uint16_t));
+        narrow_some(key + d, head_dim - d, half);
+        for (size_t i = 0; i < least(LANE_COUNT, head_dim - d); i++)
+            store_u16(block + ((d + i) * KV_BLOCK + lane) * sizeof(uint16_t), half[i]);
     }
 }
 
-/* Rounds up to KV_SCALE_DIMS values; returns their scale. What is not finite makes the scale NaN. */
-static float quantize(const float *at, size_t count, int8_t out[KV_SCALE_DIMS])
+static void store_value_f16(unsigned char *block, size_t lane, const float *value, size_t head_dim)
 {
-    float most = 0;
-    bool finite = true;
-    for (size_t i = 0; i < count; i++) {
-        float size = fabsf(at[i]);
-        finite = finite && size < INFINITY;
-        most = size > most ? size : most;
-    }
-    float scale = finite ? most / 127 : NAN, inverse = scale > 0 ? 1 / scale : 0;
-    inverse = inverse < INFINITY ? inverse : 0; /* all values are subnormal: zeros */
-    for (size_t i = 0; i < count; i++)
-        out[i] = (int8_t)(finite ? lrintf(at[i] * inverse) : 1);
-    return scale;
-}
-
-static void store_q8(const kv_ring *ring, size_t position, const float *key, const float *value)
-{
-    size_t dim = ring->head_dim, cell = position % (ring->blocks * KV_BLOCK), cell_bytes = kv_cell_dims(dim);
-    unsigned char *keys = ring->keys + cell / KV_BLOCK * KV_BLOCK * cell_bytes + cell % KV_BLOCK;
-    unsigned char *values = ring->values + cell * cell_bytes;
-    for (size_t d = 0; d < dim; d += KV_SCALE_DIMS) {
-        int8_t out[KV_SCALE_DIMS];
-        size_t count = least(KV_SCALE_DIMS, dim - d);
-        size_t scale_at = scales_at(ring, cell / KV_BLOCK, d / KV_SCALE_DIMS) + cell % KV_BLOCK * sizeof(float);
-        float scale = quantize(key + d, count, out);
-        memcpy(ring->keys + scale_at, &scale, sizeof scale);
-        for (size_t i = 0; i < count; i++)
-            keys[(d + i) * KV_BLOCK] = (unsigned char)out[i];
-        scale = quantize(value + d, count, out);
-        memcpy(ring->values + scale_at, &scale, sizeof scale);
-        memcpy(values + d, out, count);
+    unsigned char *cell = block + lane * kv_cell_dims(head_dim) * sizeof(uint16_t);
+    for (size_t d = 0; d < head_dim; d += LANE_COUNT) {
+        uint16_t half[LANE_COUNT];
+        narrow_some(value + d, head_dim - d, half);
+        memcpy(cell + d * sizeof(uint16_t), half, least(LANE_COUNT, head_dim - d) * sizeof(uint16_t));
     }
 }
 
 /* ---- entries ---- */
 
-static void attend_f16(const attention_tile *tile, size_t chunk, float *scratch, attention_part part)
+static void score_f16(const attention_tile *tile, const unsigned char *keys, const seen_positions *seen, float *scores,
+                      float *own)
 {
-    attend(KV_F16, tile, chunk, scratch, part);
+    score_chunk(KV_F16, tile, keys, seen, scores, own);
 }
 
-static void attend_f32(const attention_tile *tile, size_t chunk, float *scratch, attention_part part)
+static void score_f32(const attention_tile *tile, const unsigned char *keys, const seen_positions *seen, float *scores,
+                      float *own)
 {
-    attend(KV_F32, tile, chunk, scratch, part);
+    score_chunk(KV_F32, tile, keys, seen, scores, own);
 }
 
-static void attend_q8(const attention_tile *tile, size_t chunk, float *scratch, attention_part part)
+static void mix_f16(const attention_tile *tile, const unsigned char *values, const seen_positions *seen,
+                    const float *weights, float *out, float *own)
 {
-    attend(KV_Q8, tile, chunk, scratch, part);
+    (void)own;
+    mix_chunk(KV_F16, tile, values, seen, weights, out);
 }
 
-/* The initialiser of a table by kv_type. */
-#define ATTENTION_KERNELS(isa, flags)                                                                                  \
+static void mix_f32(const attention_tile *tile, const unsigned char *values, const seen_positions *seen,
+                    const float *weights, float *out, float *own)
+{
+    (void)own;
+    mix_chunk(KV_F32, tile, values, seen, weights, out);
+}
+
+/* Initialisers of tables by kv_type, of which those for floats are filled. */
+#define FLOAT_KEY_KERNELS(isa, flags)                                                                                  \
     {                                                                                                                  \
-        [KV_F16] = {(isa), (flags), store_f16, attend_f16, merge_parts},                                               \
-        [KV_F32] = {(isa), (flags), store_f32, attend_f32, merge_parts},                                               \
-        [KV_Q8] = {(isa), (flags), store_q8, attend_q8, merge_parts},                                                  \
+        [KV_F16] = {(isa), (flags), store_key_f16, score_f16}, [KV_F32] = {(isa), (flags), store_key_f32, score_f32},  \
+    }
+#define FLOAT_VALUE_KERNELS(isa, flags)                                                                                \
+    {                                                                                                                  \
+        [KV_F16] = {(isa), (flags), store_value_f16, mix_f16}, [KV_F32] = {(isa), (flags), store_value_f32, mix_f32},  \
+    }
+#define SOFTMAX_KERNEL(isa, flags)                                                                                     \
+    {                                                                                                                  \
+        (isa), (flags), weigh_row, merge_parts, rotate_head                                                            \
     }
 
 #endif

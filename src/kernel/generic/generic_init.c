@@ -11,6 +11,12 @@ void kernel_generic_init(kernel_table *table)
         if (panel_layout_of(type) != NULL)
             table->panels[type] = &panels_generic[type];
     }
-    for (size_t type = 0; type < KV_TYPE_COUNT; type++)
-        table->attention[type] = &attention_generic[type];
+    attention_kernels *attention = &table->attention;
+    for (size_t type = 0; type < KV_TYPE_COUNT; type++) {
+        attention->keys[type] = &keys_generic[type];
+        attention->values[type] = &values_generic[type];
+    }
+    attention->keys[KV_Q8] = &keys_int8_generic;
+    attention->values[KV_Q8] = &values_int8_generic;
+    attention->softmax = &softmax_generic;
 }

@@ -8,7 +8,11 @@
 extern const matmul_kernel matmul_generic;
 extern const matmul_kernel panels_generic[KERNEL_FORMATS]; /* by quant_type; those without a layout are empty */
 int8_tokens_store int8_tokens_store_generic;
-extern const attention_kernel attention_generic[KV_TYPE_COUNT];
+extern const key_kernel keys_generic[KV_TYPE_COUNT];
+extern const value_kernel values_generic[KV_TYPE_COUNT];
+extern const key_kernel keys_int8_generic;
+extern const value_kernel values_int8_generic;
+extern const softmax_kernel softmax_generic;
 extern const vector_kernels vectors_generic;
 extern const dot_probe dot_probe_generic;
 

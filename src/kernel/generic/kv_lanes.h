@@ -1,4 +1,4 @@
-/* Lanes from and to the number formats of a KV cache, with the conversion instructions of whatever the including file is
+/* Lanes from and to the float formats of a KV cache, with the conversion instructions of whatever the including file is
  * compiled for. The values are the same everywhere: widening is exact, and narrowing rounds to nearest even. */
 #ifndef MOTE_KERNEL_GENERIC_KV_LANES_H
 #define MOTE_KERNEL_GENERIC_KV_LANES_H
@@ -44,19 +44,6 @@ static inline lanes load_f16(const unsigned char *at)
 #endif
 }
 
-static inline lanes load_i8(const unsigned char *at)
-{
-#if LANE_COUNT == 16 && defined(__AVX512F__)
-    return (lanes)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)at)));
-#elif LANE_COUNT == 8 && defined(__AVX2__)
-    return (lanes)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)at)));
-#else
-    int8_t bytes __attribute__((vector_size(LANE_COUNT)));
-    memcpy(&bytes, at, sizeof bytes);
-    return __builtin_convertvector(bytes, lanes);
-#endif
-}
-
 static inline void narrow_f16(lanes value, uint16_t out[LANE_COUNT])
 {
 #if LANE_COUNT == 16 && defined(__AVX512F__)
@@ -77,8 +64,6 @@ __attribute__((always_inline)) static inline lanes load_kv(kv_type type, const u
     lanes value;
     if (type == KV_F16)
         return load_f16(at);
-    if (type == KV_Q8)
-        return load_i8(at);
     memcpy(&value, at, sizeof value);
     return value;
 }

@@ -8,4 +8,6 @@
 #define ROW_TILES(X) X(6) X(4) X(3) X(2) X(1)
 #include "kernel/generic/attention_lanes.h"
 
-const attention_kernel attention_avx2[KV_TYPE_COUNT] = ATTENTION_KERNELS("avx2", CPU_AVX2 | CPU_F16C);
+const key_kernel keys_avx2[KV_TYPE_COUNT] = FLOAT_KEY_KERNELS("avx2", CPU_AVX2 | CPU_F16C);
+const value_kernel values_avx2[KV_TYPE_COUNT] = FLOAT_VALUE_KERNELS("avx2", CPU_AVX2 | CPU_F16C);
+const softmax_kernel softmax_avx2 = SOFTMAX_KERNEL("avx2", CPU_AVX2 | CPU_F16C);

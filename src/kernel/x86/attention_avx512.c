@@ -8,4 +8,6 @@
 #define ROW_TILES(X) X(12) X(4) X(3) X(2) X(1)
 #include "kernel/generic/attention_lanes.h"
 
-const attention_kernel attention_avx512[KV_TYPE_COUNT] = ATTENTION_KERNELS("avx512", CPU_AVX512);
+const key_kernel keys_avx512[KV_TYPE_COUNT] = FLOAT_KEY_KERNELS("avx512", CPU_AVX512);
+const value_kernel values_avx512[KV_TYPE_COUNT] = FLOAT_VALUE_KERNELS("avx512", CPU_AVX512);
+const softmax_kernel softmax_avx512 = SOFTMAX_KERNEL("avx512", CPU_AVX512);

@@ -7,13 +7,18 @@ static bool has(uint32_t features, uint32_t needs)
     return (needs & ~features) == 0;
 }
 
-static void set_attention(kernel_table *table, uint32_t features)
+/* Entries by kv_type, of which some are empty. */
+static void put_attention(attention_kernels *slots, const key_kernel *keys, const value_kernel *values,
+                          const softmax_kernel *softmax, uint32_t features)
 {
-    const attention_kernel *const ascending[] = {attention_avx2, attention_avx512};
-    for (size_t i = 0; i < sizeof ascending / sizeof *ascending; i++)
-        for (size_t type = 0; type < KV_TYPE_COUNT; type++)
-            if (has(features, ascending[i][type].needs))
-                table->attention[type] = &ascending[i][type];
+    for (size_t type = 0; type < KV_TYPE_COUNT; type++) {
+        if (keys[type].score != NULL && has(features, keys[type].needs))
+            slots->keys[type] = &keys[type];
+        if (values[type].mix != NULL && has(features, values[type].needs))
+            slots->values[type] = &values[type];
+    }
+    if (has(features, softmax->needs))
+        slots->softmax = softmax;
 }
 
 static void set_vectors(kernel_table *table, uint32_t features)
@@ -53,6 +58,7 @@ void kernel_x86_init(kernel_table *table, uint32_t features)
     if (has(features, CPU_AVX2 | CPU_F16C | CPU_AVX512))
         table->to_int8 = int8_tokens_store_avx512;
 
-    set_attention(table, features);
+    put_attention(&table->attention, keys_avx2, values_avx2, &softmax_avx2, features);
+    put_attention(&table->attention, keys_avx512, values_avx512, &softmax_avx512, features);
     set_vectors(table, features);
 }

@@ -20,8 +20,15 @@ extern const matmul_kernel panels_avx512vnni[KERNEL_FORMATS];
 
 int8_tokens_store int8_tokens_store_avx2;
 int8_tokens_store int8_tokens_store_avx512;
-extern const attention_kernel attention_avx2[KV_TYPE_COUNT];
-extern const attention_kernel attention_avx512[KV_TYPE_COUNT];
+
+/* By kv_type; those without an entry are empty. */
+extern const key_kernel keys_avx2[KV_TYPE_COUNT];
+extern const key_kernel keys_avx512[KV_TYPE_COUNT];
+extern const value_kernel values_avx2[KV_TYPE_COUNT];
+extern const value_kernel values_avx512[KV_TYPE_COUNT];
+extern const softmax_kernel softmax_avx2;
+extern const softmax_kernel softmax_avx512;
+
 extern const vector_kernels vectors_avx2;
 extern const vector_kernels vectors_avx512;
 
