@@ -22,7 +22,7 @@ typedef struct mapped_file {
 mote_status mapped_file_open(mapped_file *file, const char *path, mote_error *error);
 void mapped_file_close(mapped_file *file);
 
-/* Reads `length` bytes at `offset`, a multiple of 64 KiB, into memory and waits for them. */
+/* Reads `length` bytes, 1 at least, at `offset`, a multiple of 64 KiB, into memory and waits for most of them. */
 void mapped_file_read_ahead(const mapped_file *file, size_t offset, size_t length);
 
 /* Takes the pages of these bytes out of memory's account; they are read again when they are touched. */
