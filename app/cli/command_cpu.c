@@ -55,6 +55,13 @@ static int print_json(struct output *out, const mote_cpu_info *cpu, const char *
     /* clang-format on */
 }
 
+/* Three columns, the last one perhaps empty: no blanks end a line. */
+static void print_row(struct output *out, const char *indent, const char *name, const char *kernel, const char *packed)
+{
+    int column = 14, rest = column - (int)strspn(indent, " ");
+    output_print(out, "%s%-*s%-*s%s\n", indent, rest, name, *packed != '\0' ? column : 0, kernel, packed);
+}
+
 static int run(const struct settings *settings)
 {
     mote_cpu_info cpu;
@@ -77,9 +84,9 @@ static int run(const struct settings *settings)
     const char *operation = "";
     for (size_t i = 0; mote_cpu_kernel(&kernel, i, settings->cpu, NULL) == MOTE_OK; i++) {
         if (strcmp(operation, kernel.operation) != 0)
-            output_print(&out, "\n%-14s%-14s%s\n", kernel.operation, "kernel", i == 0 ? "packed" : "");
+            print_row(&out, "\n", kernel.operation, "kernel", i == 0 ? "packed" : "");
         operation = kernel.operation;
-        output_print(&out, "  %-12s%-14s%s\n", kernel.format, kernel.kernel, kernel.packed);
+        print_row(&out, "  ", kernel.format, kernel.kernel, kernel.packed);
     }
     return output_finish(&out, EXIT_SUCCESS);
 }

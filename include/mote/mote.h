@@ -134,7 +134,8 @@ MOTE_API void mote_model_describe(const mote_model *model, mote_model_info *info
 MOTE_API mote_status mote_model_metadata(const mote_model *model, size_t index, const char **key, const char **type,
                                          char *value, size_t capacity);
 
-/* One entry of the file's weight list. Shape: shape[0] is the row length, contiguous in memory. */
+/* One entry of the file's weight list; a packed file's tokenizer is not in it. Shape: shape[0] is the row length,
+ * contiguous in memory. */
 typedef struct mote_weight_info {
     const char *name;
     const char *type; /* "Q4_K" */

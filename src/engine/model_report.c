@@ -7,6 +7,18 @@
 /* About this many values are decoded at a time. */
 enum { DECODE_VALUES = 1 << 16 };
 
+/* The tokenizer of a packed file lies among the tensors and is no weight. NULL: there is none. */
+static const gguf_tensor *tokenizer_tensor(const gguf *file)
+{
+    const gguf_tensor *found = gguf_find_tensor(file, GGUF_TOKENIZER_TENSOR);
+    return found == NULL || gguf_is_weight(found) ? NULL : found;
+}
+
+static size_t weight_count(const gguf *file)
+{
+    return gguf_tensor_count(file) - (tokenizer_tensor(file) != NULL);
+}
+
 void mote_model_describe(const mote_model *m, mote_model_info *info)
 {
     const model_config *c = &m->config;
@@ -34,7 +46,7 @@ void mote_model_describe(const mote_model *m, mote_model_info *info)
         .context = c->context,
         .window = c->window,
         .metadata_count = gguf_entry_count(m->file),
-        .weight_count = gguf_tensor_count(m->file),
+        .weight_count = weight_count(m->file),
     };
 }
 
@@ -53,9 +65,10 @@ mote_status mote_model_metadata(const mote_model *m, size_t index, const char **
 
 mote_status mote_model_weight(const mote_model *m, size_t index, mote_weight_info *info)
 {
-    if (index >= gguf_tensor_count(m->file))
+    if (index >= weight_count(m->file))
         return MOTE_E_ARGUMENT;
-    const gguf_tensor *tensor = gguf_tensor_at(m->file, index);
+    const gguf_tensor *skipped = tokenizer_tensor(m->file);
+    const gguf_tensor *tensor = gguf_tensor_at(m->file, index + (skipped != NULL && index >= skipped->index));
     *info = (mote_weight_info){
         .name = tensor->name,
         .type = gguf_tensor_type_name(tensor),

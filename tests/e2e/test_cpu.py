@@ -27,10 +27,11 @@ class Cpu(Case):
         self.assertGreater(len(kernels["matmul"]), 10)
         for weight_format, kernel in kernels["matmul"].items():
             packed = kernels["packed_matmul"].get(weight_format, "")
-            self.assertRegex(lines, rf"(?m)^  {weight_format} +{kernel} *{packed}$")
+            self.assertRegex(lines, rf"(?m)^  {weight_format} +{kernel}{f' +{packed}' if packed else ''}$")
         for operation in ("attention", "vectors"):
             for number_format, kernel in kernels[operation].items():
-                self.assertRegex(lines, rf"(?m)^{operation} +kernel(.|\n)*\n  {number_format} +{kernel} *$")
+                self.assertRegex(lines, rf"(?m)^{operation} +kernel(.|\n)*\n  {number_format} +{kernel}$")
+        self.assertNotRegex(lines, r"(?m)[ \t]+$")
 
     def test_generic_masks_everything(self):
         told = self.told("generic")

@@ -181,13 +181,18 @@ static void test_the_model_is_the_same(void **state)
     assert_int_equal(mote_model_open(&plain, PLAIN_FILE, NULL, &error), MOTE_OK);
     assert_int_equal(mote_model_open(&packed, PACKED_FILE, NULL, &error), MOTE_OK);
     mote_weight_info a, b;
-    for (size_t i = 0; mote_model_weight(plain, i, &a) == MOTE_OK; i++) {
-        assert_int_equal(mote_model_weight(packed, i, &b), MOTE_OK);
+    size_t count = 0;
+    for (; mote_model_weight(plain, count, &a) == MOTE_OK; count++) {
+        assert_int_equal(mote_model_weight(packed, count, &b), MOTE_OK);
         assert_string_equal(a.name, b.name);
         assert_string_equal(a.type, b.type);
         assert_int_equal(a.dimensions, b.dimensions);
         assert_memory_equal(a.shape, b.shape, sizeof a.shape);
     }
+    assert_int_equal(mote_model_weight(packed, count, &b), MOTE_E_ARGUMENT); /* the tokenizer is none */
+    mote_model_info info;
+    mote_model_describe(packed, &info);
+    assert_int_equal(info.weight_count, count);
     mote_ids one = {0}, two = {0};
     assert_int_equal(mote_tokenize(plain, "the lamp", 8, false, &one, &error), MOTE_OK);
     assert_int_equal(mote_tokenize(packed, "the lamp", 8, false, &two, &error), MOTE_OK);

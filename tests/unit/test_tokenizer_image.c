@@ -102,6 +102,14 @@ static void packed_models_open(void **state)
     assert_int_equal(packed_info.weight_bytes, info.weight_bytes);
     assert_string_equal(packed_info.types, info.types);
     assert_string_equal(packed_info.tokenizer, info.tokenizer);
+    assert_int_equal(packed_info.weight_count, info.weight_count);
+    mote_weight_info one, other; /* the tokenizer comes first in this file, and has no place in the list */
+    for (size_t i = 0; i < info.weight_count; i++) {
+        assert_int_equal(mote_model_weight(plain, i, &one), MOTE_OK);
+        assert_int_equal(mote_model_weight(packed, i, &other), MOTE_OK);
+        assert_string_equal(other.name, one.name);
+    }
+    assert_int_equal(mote_model_weight(packed, info.weight_count, &other), MOTE_E_ARGUMENT);
     mote_ids ids = {0}, packed_ids = {0};
     assert_int_equal(mote_tokenize(plain, TEXT, sizeof TEXT - 1, 0, &ids, NULL), MOTE_OK);
     assert_int_equal(mote_tokenize(packed, TEXT, sizeof TEXT - 1, 0, &packed_ids, NULL), MOTE_OK);
