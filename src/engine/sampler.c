@@ -9,7 +9,10 @@
 
 #include "engine/model_handle.h"
 
-enum { MOST_PENALTY_WINDOW = 4096 };
+enum {
+    MOST_PENALTY_WINDOW = 4096,
+    BLOCK = 64 /* logits that are passed over at once */
+};
 
 typedef struct candidate {
     mote_token token;
@@ -22,8 +25,9 @@ struct mote_sampler {
     mote_sampling options; /* bias points to the copy below */
     mote_logit_bias *bias;
     size_t vocabulary;
-    candidate *candidate; /* [vocabulary]; NULL for a greedy sampler, which needs none */
-    uint64_t drawn;       /* random numbers so far */
+    candidate *candidate; /* [room] */
+    size_t room;
+    uint64_t drawn; /* random numbers so far */
 
     /* Penalties: the last penalty_window tokens as a ring, and how often each token is among them. */
     mote_token *recent;
@@ -87,6 +91,12 @@ static bool penalises(const mote_sampling *o)
     return o->penalty_window > 0 && (o->repeat_penalty != 1 || o->presence_penalty != 0 || o->frequency_penalty != 0);
 }
 
+/* In candidates: for twice top_k (take_top_k), or for every id. */
+static size_t room_for(uint32_t top_k, size_t ids)
+{
+    return top_k > 0 && top_k < ids / 2 ? 2 * (size_t)top_k : ids;
+}
+
 static bool allocate(mote_sampler *s, const mote_sampling *o)
 {
     if (o->bias_count > 0) {
@@ -96,7 +106,7 @@ static bool allocate(mote_sampler *s, const mote_sampling *o)
         memcpy(s->bias, o->bias, o->bias_count * sizeof *s->bias);
         s->options.bias = s->bias;
     }
-    if (o->temperature > 0 && (s->candidate = malloc(s->vocabulary * sizeof *s->candidate)) == NULL)
+    if ((s->candidate = malloc(s->room * sizeof *s->candidate)) == NULL)
         return false;
     if (!penalises(o))
         return true;
@@ -121,10 +131,14 @@ mote_status mote_sampler_open(mote_sampler **out, const mote_model *m, const mot
     if (s == NULL)
         return fail_memory(error, sizeof *s, "a sampler");
     s->options = *o;
+    if (o->temperature == 0) /* the best one, whatever the filters say */
+        s->options.top_k = 1;
     s->vocabulary = m->config.vocabulary;
+    s->room = room_for(s->options.top_k, s->vocabulary);
     if (!allocate(s, o)) {
+        size_t bytes = s->room * sizeof *s->candidate;
         mote_sampler_close(s);
-        return fail_memory(error, m->config.vocabulary * sizeof(candidate), "a sampler");
+        return fail_memory(error, bytes, "a sampler");
     }
     *out = s;
     return MOTE_OK;
@@ -239,13 +253,48 @@ static void softmax(candidate *c, size_t count, float temperature)
         c[i].p = (float)((double)c[i].p / sum);
 }
 
-static size_t keep_top_k(candidate *c, size_t count, size_t k)
+/* A broken model gives infinities and NaN, and large biases give them too. NaN compares with nothing: such a token comes
+ * last. What is left are numbers, of which a softmax always has a largest. */
+static candidate candidate_of(const float *logits, size_t token)
 {
-    for (size_t i = 0; i < count; i++) {
-        c[i].rank = c[i].logit;
-        c[i].p = 0;
+    float logit = logits[token];
+    logit = logit >= -FLT_MAX ? logit : -FLT_MAX;
+    logit = logit <= FLT_MAX ? logit : FLT_MAX;
+    return (candidate){.token = (mote_token)token, .logit = logit, .rank = logit};
+}
+
+/* Without a way out of the loop, so that compilers make vectors of it. */
+static bool any_above(const float logits[BLOCK], float bound)
+{
+    int above = 0;
+    for (size_t i = 0; i < BLOCK; i++)
+        above |= logits[i] > bound;
+    return above != 0;
+}
+
+/* The k best, best first. There is room for more than k: when it is full the best are kept, and from then on only a logit
+ * larger than the last of them is of interest (an equal one has the larger id). Such become rare soon, and most of a
+ * vocabulary is passed over a block at a time. */
+static size_t take_top_k(candidate *c, size_t room, const float *logits, size_t count, size_t k)
+{
+    size_t taken = 0;
+    float bound = -INFINITY; /* less than any candidate's */
+    for (size_t begin = 0; begin < count; begin += BLOCK) {
+        size_t end = count - begin < BLOCK ? count : begin + BLOCK;
+        if (bound > -INFINITY && end - begin == BLOCK && !any_above(logits + begin, bound))
+            continue;
+        for (size_t i = begin; i < end; i++) {
+            candidate next = candidate_of(logits, i);
+            if (next.logit <= bound)
+                continue;
+            c[taken++] = next;
+            if (taken == room) {
+                taken = keep_best(c, taken, k, 1);
+                bound = c[taken - 1].logit;
+            }
+        }
     }
-    return keep_best(c, count, k, 1);
+    return keep_best(c, taken, k, 1);
 }
 
 /* Those whose surprise is nearest to the expected one (Meister et al. 2023). */
@@ -292,7 +341,7 @@ static double draw(mote_sampler *s)
     return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
 }
 
-static mote_token pick_candidate(mote_sampler *s, candidate *c, size_t count)
+static mote_token draw_candidate(mote_sampler *s, candidate *c, size_t count)
 {
     softmax(c, count, s->options.temperature);
     double left = draw(s);
@@ -304,51 +353,35 @@ static mote_token pick_candidate(mote_sampler *s, candidate *c, size_t count)
     return c[count - 1].token;
 }
 
-static mote_token pick_random(mote_sampler *s, const float *logits)
+static mote_token pick(mote_sampler *s, const float *logits)
 {
     const mote_sampling *o = &s->options;
     candidate *c = s->candidate;
     size_t count = s->vocabulary;
-    for (size_t i = 0; i < count; i++)
-        c[i] = (candidate){.token = (mote_token)i, .logit = logits[i]};
     if (o->top_k > 0 && o->top_k < count)
-        count = keep_top_k(c, count, o->top_k);
+        count = take_top_k(c, s->room, logits, count, o->top_k);
+    else
+        for (size_t i = 0; i < count; i++)
+            c[i] = candidate_of(logits, i);
+    if (o->temperature == 0)
+        return c[0].token;
     if (o->typical_p < 1)
         count = keep_typical(c, count, o->typical_p);
     if (o->top_p < 1)
         count = keep_top_p(c, count, o->top_p);
     if (o->min_p > 0)
         count = keep_min_p(c, count, o->min_p);
-    return pick_candidate(s, c, count);
-}
-
-static mote_token pick_greedy(const float *logits, size_t count)
-{
-    size_t best = 0;
-    for (size_t i = 1; i < count; i++)
-        if (logits[i] > logits[best])
-            best = i;
-    return (mote_token)best;
-}
-
-/* A broken model gives infinities and NaN, and large biases give them too. NaN compares with nothing: such a token comes
- * last. What is left are numbers, of which a softmax always has a largest. */
-static void make_finite(float *logits, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        logits[i] = logits[i] >= -FLT_MAX ? logits[i] : -FLT_MAX;
-        logits[i] = logits[i] <= FLT_MAX ? logits[i] : FLT_MAX;
-    }
+    return draw_candidate(s, c, count);
 }
 
 mote_token mote_sampler_pick(mote_sampler *s, float *logits)
 {
-    for (size_t i = 0; i < s->options.bias_count; i++)
+    const mote_sampling *o = &s->options;
+    for (size_t i = 0; i < o->bias_count; i++)
         logits[s->bias[i].token] += s->bias[i].bias;
     if (s->recent != NULL)
         penalise(s, logits);
-    make_finite(logits, s->vocabulary);
-    mote_token token = s->options.temperature > 0 ? pick_random(s, logits) : pick_greedy(logits, s->vocabulary);
+    mote_token token = pick(s, logits);
     mote_sampler_accept(s, token);
     return token;
 }

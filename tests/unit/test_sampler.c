@@ -73,6 +73,93 @@ static mote_token pick(const fixture *f, const mote_sampling *sampling, const mo
     return token;
 }
 
+/* ---- top-k of a vocabulary that is longer than a block, token by token ---- */
+
+enum { MANY = 1000 };
+
+static int compare_logits(const void *a, const void *b)
+{
+    const float *x = *(const float *const *)a, *y = *(const float *const *)b;
+    return *x != *y ? (*x < *y) - (*x > *y) : (x > y) - (x < y); /* ties: the smaller id first */
+}
+
+/* Sorts all, keeps k, and draws the first number of SplitMix64 from what is left. */
+static mote_token sorted_pick(const float *logits, size_t k, uint64_t seed)
+{
+    float finite[MANY], p[MANY];
+    const float *order[MANY];
+    for (size_t i = 0; i < MANY; i++) {
+        finite[i] = isnan(logits[i]) ? -FLT_MAX : fmaxf(-FLT_MAX, fminf(FLT_MAX, logits[i]));
+        order[i] = &finite[i];
+    }
+    qsort(order, MANY, sizeof *order, compare_logits);
+    double sum = 0;
+    for (size_t i = 0; i < k; i++)
+        sum += (double)(p[i] = expf((*order[i] - *order[0]) / 2));
+    uint64_t z = seed + 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    double left = (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
+    size_t at = 0;
+    while (at + 1 < k && (left -= (double)(float)((double)p[at] / sum)) >= 0)
+        at++;
+    return (mote_token)(order[at] - finite);
+}
+
+/* What a block of logits may look like: random, rising (each the best so far), falling, few values and so ties, no
+ * numbers at all. */
+static float logit_of(int kind, size_t i, uint64_t *random)
+{
+    static const float odd[] = {NAN, -INFINITY, INFINITY, -FLT_MAX, FLT_MAX, 1};
+    double normal = random_normal(random);
+    switch (kind) {
+    case 0: return (float)(3 * normal);
+    case 1: return (float)i / 100;
+    case 2: return -(float)i / 100;
+    case 3: return (float)(int)(2 * normal);
+    case 4: return i % 7 == 3 ? (float)normal : odd[(size_t)fabs(100 * normal) % 6];
+    default: return i < 900 ? NAN : -INFINITY;
+    }
+}
+
+static void top_k_of_many(void **state)
+{
+    (void)state;
+    static const uint32_t ks[] = {1, 2, 3, 40, 63, 64, 65, 499, 500, 501, MANY - 1};
+    const tiny_model spec = {.family = "llama",
+                             .layers = 1,
+                             .width = 8,
+                             .heads = 1,
+                             .kv_heads = 1,
+                             .head_dim = 8,
+                             .ffn = 8,
+                             .vocabulary = MANY,
+                             .context = 16,
+                             .seed = 1};
+    void *data;
+    mote_model *model = tiny_model_open(&spec, &data);
+    uint64_t random = 5;
+    float logits[MANY], copy[MANY];
+    for (int kind = 0; kind < 6; kind++) {
+        for (size_t i = 0; i < MANY; i++)
+            logits[i] = logit_of(kind, i, &random);
+        for (size_t k = 0; k < sizeof ks / sizeof *ks; k++)
+            for (uint64_t seed = 0; seed < 30; seed++) {
+                mote_sampling o = neutral();
+                o.temperature = seed == 0 ? 0 : 2;
+                o.top_k = ks[k];
+                o.seed = seed;
+                mote_sampler *sampler;
+                assert_int_equal(mote_sampler_open(&sampler, model, &o, NULL), MOTE_OK);
+                memcpy(copy, logits, sizeof copy);
+                assert_int_equal(mote_sampler_pick(sampler, copy), sorted_pick(logits, seed == 0 ? 1 : ks[k], seed));
+                mote_sampler_close(sampler);
+            }
+    }
+    mote_model_close(model);
+    free(data);
+}
+
 /* ---- the reference: one loop for each link of the chain, over logits in which −∞ means ruled out ---- */
 
 static void adjust(const mote_sampling *o, const mote_token *history, size_t count, double logit[VOCABULARY])
@@ -426,6 +513,7 @@ int main(void)
         cmocka_unit_test(greedy_takes_the_best), cmocka_unit_test(greedy_is_penalised),
         cmocka_unit_test(seed_decides),          cmocka_unit_test(logits_that_are_no_numbers),
         cmocka_unit_test(options_out_of_range),  cmocka_unit_test(accepting_anything),
+        cmocka_unit_test(top_k_of_many),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);
 }
