@@ -171,6 +171,11 @@ int tunings_keep(struct tunings *tunings, const struct tuning *entry)
         complain("no place to keep the result: set HOME or XDG_STATE_HOME to a folder that can be written");
         return EXIT_FAILURE;
     }
+    struct stat about; /* writing to a pipe would wait for a reader */
+    if (stat(tunings->path, &about) == 0 && !S_ISREG(about.st_mode)) {
+        complain("%s is no regular file and the result is not kept; delete it and run again", tunings->path);
+        return EXIT_FAILURE;
+    }
     json_t *root = tunings_json(tunings);
     char *text = root != NULL ? json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(root);

@@ -162,6 +162,13 @@ class Tune(Case):
         self.expect_done(self.mote("tune", self.path("tiny.gguf", tiny_model())))
         self.assertEqual(len(self.kept()["models"]), 1)
 
+    def test_keeps_nothing_in_place_of_something_else(self):
+        model = self.path("tiny.gguf", tiny_model())
+        for make in (os.makedirs, os.mkfifo, lambda path: os.symlink("/dev/null", path)):
+            make(self.file)
+            self.not_kept(self.mote("tune", model), self.file, "no regular file")
+            (os.rmdir if os.path.isdir(self.file) else os.unlink)(self.file)
+
     # ------------------------------------------------------------------------------------------------ nowhere to keep
 
     def not_kept(self, result, *parts):
