@@ -338,7 +338,7 @@ do_lint() {
     local failed=0 sources=() scripts=()
     # shellcheck disable=SC2086 # a list
     need $packages_lint
-    mapfile -t sources < <(find src app include tests fuzz examples -name '*.[ch]' | sort)
+    mapfile -t sources < <(find src app include models tests fuzz examples -name '*.[ch]' | sort)
     mapfile -t scripts < <(grep -rlE '^#!.*\b(ba)?sh\b' ./do .ci tools tests bench | sort)
     say "== format" && clang-format --dry-run -Werror "${sources[@]}" || failed=1
     say "== shell scripts" && shellcheck "${scripts[@]}" || failed=1
