@@ -8,8 +8,8 @@
  *           ├ key of page 1 ── key of page 0, its ids   … so a key stands for all ids up to the end of its page
  *           └ key of another page 1, or of a tail
  *
- *     DIR/5f0c…a1.kv      a record                  DIR/secret       32 random bytes, made with the directory
- *     DIR/8e21….part      one that is being written  DIR/written      bytes written in each of the last 24 hours
+ *     DIR/5f0c…a1.kv      a record                  DIR/mote-secret   32 random bytes, made once
+ *     DIR/8e21….part      one that is being written  DIR/mote-written  bytes written in each of the last hours
  *
  *      0 ┌ "mote kv\n" │ version │ ids │ bytes of the blob ┐
  *     24 │ key [32] │ parent's key [32]                    │ header
@@ -116,7 +116,8 @@ typedef struct prefix_match {
 bool prefix_store_has(const prefix_store *store, const prefix_key *key);
 
 /* The record behind `parent` that shares the longest beginning with these ids: the whole page if there is one, else the best of
- * its tails and of pages that go another way further on. False: there is none that shares even one. */
+ * its tails and of pages that go another way further on. False: there is none that shares even one. `parent` may be
+ * &match->key. */
 bool prefix_store_find(prefix_store *store, const prefix_key *parent, const mote_token *ids, size_t count,
                        prefix_match *match);
 
