@@ -278,6 +278,7 @@ test_long() {
     for preset in cross-aarch64 cross-armhf cross-riscv64; do
         suite $preset
     done
+    check "a prefix cache under 200 killed writers" build/clang/tests/test_prefix_disk --long || true
     for target in fuzz/fuzz_*.c; do
         target=$(basename "$target" .c)
         check "$target: 1000000 runs" "$BASH" ./do fuzz "$target" 1000000 || true
