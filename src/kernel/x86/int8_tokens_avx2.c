@@ -1,54 +1,49 @@
 /* Tokens to int8 with AVX2: a block is four vectors. */
-#include <immintrin.h>
-#include <math.h>
-
-#include "kernel/x86/x86_kernels.h"
+#include "kernel/x86/int8_tokens_x86.h"
 
 enum { VECTORS = 4 };
 
-static float largest_of(__m256 value)
+static inline __m128i largest_of(const float *const from[TOGETHER])
 {
-    __m128 most = _mm_max_ps(_mm256_castps256_ps128(value), _mm256_extractf128_ps(value, 1));
-    most = _mm_max_ps(most, _mm_movehl_ps(most, most));
-    return _mm_cvtss_f32(_mm_max_ss(most, _mm_movehdup_ps(most)));
+    __m256i size[TOGETHER];
+    for (size_t i = 0; i < TOGETHER; i++) {
+        size[i] = _mm256_setzero_si256();
+        for (size_t j = 0; j < VECTORS; j++) {
+            __m256i part = _mm256_loadu_si256((const __m256i *)(from[i] + 8 * j));
+            size[i] = _mm256_max_epi32(size[i], _mm256_and_si256(part, _mm256_set1_epi32(INT32_MAX)));
+        }
+    }
+    /* [0 0 0 0 1 1 1 1] [2 2 2 2 3 3 3 3], [0 0 2 2 1 1 3 3], [0 2 1 3], each block's maxima by its number */
+    __m256i a = _mm256_max_epi32(_mm256_permute2x128_si256(size[0], size[1], 0x20),
+                                 _mm256_permute2x128_si256(size[0], size[1], 0x31));
+    __m256i b = _mm256_max_epi32(_mm256_permute2x128_si256(size[2], size[3], 0x20),
+                                 _mm256_permute2x128_si256(size[2], size[3], 0x31));
+    a = _mm256_max_epi32(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+    a = _mm256_max_epi32(a, _mm256_shuffle_epi32(a, 0xb1));
+    return _mm_blend_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1), 10);
 }
 
-static int sum_of(__m256i value)
+static inline void make_levels(const float *const from[TOGETHER], const float factor[TOGETHER],
+                               __m256i level[TOGETHER], int32_t half[2][TOGETHER])
 {
-    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(value), _mm256_extracti128_si256(value, 1));
-    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));
-}
-
-static void store_block(const float *values, uint8_t *block, size_t width, size_t index)
-{
-    __m256 size = _mm256_setzero_ps(), nothing = _mm256_setzero_ps();
-    for (size_t i = 0; i < VECTORS; i++) {
-        __m256 part = _mm256_loadu_ps(values + 8 * i);
-        size = _mm256_max_ps(size, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), part));
-        /* x − x is NaN for what is not finite, and stays so: a maximum would not tell a NaN for sure. */
-        nothing = _mm256_add_ps(nothing, _mm256_sub_ps(part, part));
+    __m256i sum[TOGETHER];
+    for (size_t i = 0; i < TOGETHER; i++) {
+        __m256i word[VECTORS];
+        for (size_t j = 0; j < VECTORS; j++)
+            word[j] =
+                _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(from[i] + 8 * j), _mm256_set1_ps(factor[i])));
+        /* Packing works on the halves of vectors, so fours of levels come out of order: 0 2 4 6 1 3 5 7. */
+        __m256i bytes =
+            _mm256_packs_epi16(_mm256_packs_epi32(word[0], word[1]), _mm256_packs_epi32(word[2], word[3]));
+        level[i] = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+        sum[i] = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), level[i]), _mm256_set1_epi16(1));
     }
-    bool finite = _mm256_movemask_ps(_mm256_cmp_ps(nothing, nothing, _CMP_UNORD_Q)) == 0;
-    float largest = largest_of(size), factor = finite ? int8_factor(largest) : 0;
-    float scale = finite ? int8_scale(largest) : NAN;
-    __m256i level[VECTORS];
-    for (size_t i = 0; i < VECTORS; i++) {
-        __m256 part = finite ? _mm256_loadu_ps(values + 8 * i) : _mm256_setzero_ps();
-        level[i] = _mm256_cvtps_epi32(_mm256_mul_ps(part, _mm256_set1_ps(factor)));
-    }
-    /* Packing works on the halves of vectors, so fours of levels come out of order: 0 2 4 6 1 3 5 7. */
-    __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(level[0], level[1]), _mm256_packs_epi32(level[2], level[3]));
-    bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-    _mm256_storeu_si256((__m256i *)(block + INT8_BLOCK * index), bytes);
-    int half = sum_of(_mm256_add_epi32(level[0], level[1]));
-    int sum = half + sum_of(_mm256_add_epi32(level[2], level[3]));
-    int8_put_sums(block, width, index, scale, sum, half);
+    /* The lower half of each sum is of the first sixteen levels. */
+    __m256i sums = _mm256_hadd_epi32(_mm256_hadd_epi32(sum[0], sum[1]), _mm256_hadd_epi32(sum[2], sum[3]));
+    _mm256_storeu_si256((__m256i *)half, sums);
 }
 
 void int8_tokens_store_avx2(const float *values, size_t columns, void *tile, size_t width, size_t index)
 {
-    uint8_t *block = tile;
-    for (size_t b = 0; b < columns / INT8_BLOCK; b++, block += INT8_BLOCK_BYTES * width)
-        store_block(values + b * INT8_BLOCK, block, width, index);
+    store_token(values, columns, tile, width, index);
 }
