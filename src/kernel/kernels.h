@@ -56,9 +56,9 @@ typedef struct vector_kernels {
     /* Rotates pairs of a head by angles (Su et al. 2021): pairs are (i, i + half) or (2i, 2i + 1). */
     void (*rope_halves)(float *head, const float *cosine, const float *sine, size_t half);
     void (*rope_pairs)(float *head, const float *cosine, const float *sine, size_t half);
-    /* gate = act(gate) × up (GLU variants, Shazeer 2020); gelu in its tanh form. */
-    void (*silu_gate)(float *gate, const float *up, size_t count);
-    void (*gelu_gate)(float *gate, const float *up, size_t count);
+    /* out = act(gate) × up (GLU variants, Shazeer 2020); gelu in its tanh form. gate may be out. */
+    void (*silu_gate)(const float *gate, const float *up, float *out, size_t count);
+    void (*gelu_gate)(const float *gate, const float *up, float *out, size_t count);
     void (*add)(float *sum, const float *term, size_t count); /* sum += term */
 } vector_kernels;
 

@@ -6,7 +6,7 @@
 /* Rows are handed out by the panel, whatever the kernel. */
 enum { UNIT = PANEL_ROWS };
 
-enum { RANGES_OF_MANY = 16, RANGES_OF_FEW = 2 }; /* for each thread */
+enum { RANGES_OF_MANY = 48, RANGES_OF_FEW = 2 }; /* for each thread */
 
 typedef struct matmul_loop {
     const kernel_table *kernels;

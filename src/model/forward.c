@@ -5,7 +5,7 @@
 
 #include "model/layer_blocks.h"
 
-enum { EMBED_GRAIN = 8 }; /* tokens: some microseconds */
+enum { TOKEN_GRAIN = 8 }; /* of embeddings and angles: some microseconds */
 
 static size_t larger(size_t a, size_t b)
 {
@@ -24,18 +24,19 @@ static size_t scratch_bytes(const model *m, const kernel_table *kernels)
     size_t most = 0;
     for (size_t i = 0; i < model_weight_count(m); i++)
         most = larger(most, matmul_scratch(kernels, model_weight_at((model *)m, i)));
+    most = larger(most, larger(config->width, config->ffn) * sizeof(float)); /* a row on its way to int8 */
     return larger(most, attention_scratch_bytes(config));
 }
 
-/* Columns of the widest packed weight; 0: there is none. */
-static size_t packed_columns(const model *m)
+/* What the products of the model read. */
+static void find_readers(forward *pass, const model *m)
 {
-    size_t columns = 0;
     for (size_t i = 0; i < model_weight_count(m); i++) {
         const weight *w = model_weight_at((model *)m, i);
-        columns = larger(columns, w->packed ? w->columns : 0);
+        pass->int8_columns = larger(pass->int8_columns, w->packed ? w->columns : 0);
+        bool in_layer = w != &m->embedding && w != &m->head;
+        pass->layers_read_floats |= in_layer && w->data != NULL && !w->packed;
     }
-    return columns;
 }
 
 static void lay_out_angles(rope_angles *angles, size_t largest, size_t half, arena *memory)
@@ -56,7 +57,7 @@ void forward_lay_out(forward *pass, const model *m, const kernel_table *kernels,
     pass->qkv = arena_take(memory, largest, pass->qkv_stride * sizeof(float));
     pass->attn = arena_take(memory, largest, (size_t)config->heads * config->head_dim * sizeof(float));
     pass->gate_up = arena_take(memory, largest, 2 * (size_t)config->ffn * sizeof(float));
-    pass->int8_columns = packed_columns(m);
+    find_readers(pass, m);
     pass->int8 = arena_take(memory, largest, int8_tokens_bytes(1, pass->int8_columns));
     lay_out_angles(&pass->rope, largest, config->rope_dims / 2, memory);
     lay_out_angles(&pass->rope_window, largest, config->rope_dims / 2, memory);
@@ -86,17 +87,31 @@ void forward_prepare(forward *pass, uint32_t context)
         set_frequencies(&pass->rope_window, config->rope_dims, (double)config->rope_base_window, 1.0, NULL);
 }
 
-static void set_angles(const forward *pass, rope_angles *angles)
+typedef struct angles_loop {
+    const forward *pass;
+    rope_angles *angles;
+} angles_loop;
+
+static void set_rows_of_angles(void *context, size_t begin, size_t end, uint32_t worker)
 {
-    size_t half = pass->model->config.rope_dims / 2;
-    double factor = (double)pass->model->config.rope_attention_factor;
-    for (size_t t = 0; t < pass->batch->count; t++) {
+    (void)worker;
+    const angles_loop *loop = context;
+    const model_config *config = &loop->pass->model->config;
+    size_t half = config->rope_dims / 2;
+    double factor = (double)config->rope_attention_factor;
+    for (size_t t = begin; t < end; t++) {
         for (size_t i = 0; i < half; i++) {
-            double angle = pass->batch->position[t] * angles->inverse_frequency[i];
-            angles->cosine[t * half + i] = (float)(cos(angle) * factor);
-            angles->sine[t * half + i] = (float)(sin(angle) * factor);
+            double angle = loop->pass->batch->position[t] * loop->angles->inverse_frequency[i];
+            loop->angles->cosine[t * half + i] = (float)(cos(angle) * factor);
+            loop->angles->sine[t * half + i] = (float)(sin(angle) * factor);
         }
     }
+}
+
+static void set_angles(const forward *pass, rope_angles *angles)
+{
+    angles_loop loop = {pass, angles};
+    thread_pool_for(pass->pool, pass->batch->count, TOKEN_GRAIN, set_rows_of_angles, &loop);
 }
 
 void forward_to_int8(const forward *pass, const float *row, size_t columns, size_t tokens, size_t index)
@@ -159,7 +174,7 @@ bool forward_run(forward *pass, const batch *input, bool (*stop)(void *user), vo
 {
     const model *m = pass->model;
     pass->batch = input;
-    thread_pool_for(pass->pool, input->count, EMBED_GRAIN, embed_tokens, pass);
+    thread_pool_for(pass->pool, input->count, TOKEN_GRAIN, embed_tokens, pass);
     set_angles(pass, &pass->rope);
     if (m->config.rope_base_window > 0)
         set_angles(pass, &pass->rope_window);

@@ -49,6 +49,7 @@ typedef struct forward {
     float *gate_up;      /* [2 × ffn] */
     void *int8;          /* what the next products read, as int8_tokens.h has it */
     size_t int8_columns; /* there is room for so many of each token: those of the widest packed weight; 0: none is */
+    bool layers_read_floats; /* a weight of theirs is not packed */
     size_t qkv_stride;
     rope_angles rope;        /* of layers that see the whole context */
     rope_angles rope_window; /* of sliding-window layers */

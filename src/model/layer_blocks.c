@@ -1,9 +1,24 @@
 /* The shared blocks of a layer. */
 #include "model/layer_blocks.h"
 
-/* Loops over tokens are cheap beside the products: a range is several tokens, and a single token never leaves the
- * calling thread. */
-enum { TOKENS_PER_RANGE = 4 };
+/* ---- loops over tokens ---- */
+
+/* They are cheap beside the products, so a range is several tokens: a tile of int8, whose lines of cache no other thread
+ * then writes, or half of the only tile. */
+static void for_tokens(const forward *pass, thread_pool_loop *loop, const void *context)
+{
+    size_t count = pass->batch->count;
+    thread_pool_for(pass->pool, count, count > TOKEN_TILE ? TOKEN_TILE : TOKEN_TILE / 2, loop, (void *)context);
+}
+
+/* Where the row of token t that products read is made: among the others where they read floats, else in the thread's own
+ * memory, which stays in its cache, on the way to int8. */
+static float *row_to_read(const forward *pass, float *rows, size_t stride, size_t t, uint32_t worker)
+{
+    if (pass->layers_read_floats)
+        return rows + t * stride;
+    return (float *)(void *)((unsigned char *)pass->scratch + worker * pass->scratch_stride);
+}
 
 /* ---- norms ---- */
 
@@ -15,26 +30,25 @@ typedef struct norm_loop {
 
 static void norm_rows(void *context, size_t begin, size_t end, uint32_t worker)
 {
-    (void)worker;
     const norm_loop *loop = context;
-    const vector_kernels *vectors = loop->pass->kernels->vectors;
-    const model_config *config = &loop->pass->model->config;
+    const forward *pass = loop->pass;
+    const vector_kernels *vectors = pass->kernels->vectors;
+    const model_config *config = &pass->model->config;
     for (size_t t = begin; t < end; t++) {
-        float *x = loop->pass->x + t * config->width, *h = loop->pass->h + t * config->width;
-        if (loop->add) {
-            vectors->rms_norm(h, loop->gain, config->norm_epsilon, h, config->width);
-            vectors->add(x, h, config->width);
-        } else {
-            vectors->rms_norm(x, loop->gain, config->norm_epsilon, h, config->width);
-            forward_to_int8(loop->pass, h, config->width, loop->pass->batch->count, t);
-        }
+        float *x = pass->x + t * config->width, *h = pass->h + t * config->width;
+        float *out = row_to_read(pass, pass->h, config->width, t, worker);
+        vectors->rms_norm(loop->add ? h : x, loop->gain, config->norm_epsilon, out, config->width);
+        if (loop->add)
+            vectors->add(x, out, config->width);
+        else
+            forward_to_int8(pass, out, config->width, pass->batch->count, t);
     }
 }
 
 static void norm(forward *pass, const float *gain, bool add)
 {
     norm_loop loop = {pass, gain, add};
-    thread_pool_for(pass->pool, pass->batch->count, TOKENS_PER_RANGE, norm_rows, &loop);
+    for_tokens(pass, norm_rows, &loop);
 }
 
 void block_norm(forward *pass, const float *gain)
@@ -112,7 +126,7 @@ static void convert_attn(void *context, size_t begin, size_t end, uint32_t worke
 static void attn_to_int8(forward *pass)
 {
     if (pass->int8_columns > 0)
-        thread_pool_for(pass->pool, pass->batch->count, TOKENS_PER_RANGE, convert_attn, pass);
+        for_tokens(pass, convert_attn, pass);
 }
 
 void block_attn_output(forward *pass, const layer_weights *w)
@@ -143,18 +157,19 @@ void block_down_normed(forward *pass, const layer_weights *w)
 
 typedef struct gate_loop {
     const forward *pass;
-    void (*gate)(float *gate, const float *up, size_t count);
+    void (*gate)(const float *gate, const float *up, float *out, size_t count);
 } gate_loop;
 
 static void gate_rows(void *context, size_t begin, size_t end, uint32_t worker)
 {
-    (void)worker;
     const gate_loop *loop = context;
-    size_t ffn = loop->pass->model->config.ffn;
+    const forward *pass = loop->pass;
+    size_t ffn = pass->model->config.ffn;
     for (size_t t = begin; t < end; t++) {
-        float *gate = loop->pass->gate_up + t * 2 * ffn;
-        loop->gate(gate, gate + ffn, ffn);
-        forward_to_int8(loop->pass, gate, ffn, loop->pass->batch->count, t);
+        const float *gate = pass->gate_up + t * 2 * ffn;
+        float *out = row_to_read(pass, pass->gate_up, 2 * ffn, t, worker);
+        loop->gate(gate, gate + ffn, out, ffn);
+        forward_to_int8(pass, out, ffn, pass->batch->count, t);
     }
 }
 
@@ -170,5 +185,5 @@ void block_gate_up(forward *pass, const layer_weights *w, activation act)
     }
     const vector_kernels *vectors = pass->kernels->vectors;
     gate_loop loop = {pass, act == ACTIVATION_GELU ? vectors->gelu_gate : vectors->silu_gate};
-    thread_pool_for(pass->pool, pass->batch->count, TOKENS_PER_RANGE, gate_rows, &loop);
+    for_tokens(pass, gate_rows, &loop);
 }

@@ -4,7 +4,7 @@
 
 #include "model/forward.h"
 
-/* h = norm(x) */
+/* What the next products read, h, = norm(x) */
 void block_norm(forward *pass, const float *gain);
 
 /* qkv = W h (+ bias): from three matrices or the fused one. */
@@ -21,7 +21,7 @@ size_t attention_scratch_bytes(const model_config *config);
 /* x += W attn */
 void block_attn_output(forward *pass, const layer_weights *w);
 
-/* gate_up = act(W_gate h) × (W_up h): the first half of each row holds the result. */
+/* gate_up = act(W_gate h) × (W_up h): the first half of each row, or int8. */
 typedef enum activation { ACTIVATION_SILU, ACTIVATION_GELU } activation;
 void block_gate_up(forward *pass, const layer_weights *w, activation act);
 

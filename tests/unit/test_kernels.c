@@ -211,12 +211,12 @@ static void check_vectors(const vector_kernels *v)
             assert_true(fabs((double)z[i] - (double)x[i] / sqrt(mean + 1e-6) * (double)y[i]) < 1e-5);
 
         memcpy(z, x, count * sizeof *z);
-        v->silu_gate(z, y, count);
+        v->silu_gate(z, y, z, count);
         for (size_t i = 0; i < count; i++)
             assert_true(fabs((double)z[i] - (double)x[i] / (1 + exp(-(double)x[i])) * (double)y[i]) < 1e-6);
 
         memcpy(z, x, count * sizeof *z);
-        v->gelu_gate(z, y, count);
+        v->gelu_gate(x, y, z, count);
         for (size_t i = 0; i < count; i++) {
             double u = (double)x[i];
             double want = 0.5 * u * (1 + tanh(sqrt(2 / acos(-1)) * (u + 0.044715 * u * u * u))) * (double)y[i];
@@ -228,8 +228,8 @@ static void check_vectors(const vector_kernels *v)
     }
     float extreme[4] = {-200, 200, -1e30f, 0}, up[4] = {1, 1, 1, 1}, again[4];
     memcpy(again, extreme, sizeof again);
-    v->silu_gate(extreme, up, 4);
-    v->gelu_gate(again, up, 4);
+    v->silu_gate(extreme, up, extreme, 4);
+    v->gelu_gate(again, up, again, 4);
     for (size_t i = 0; i < 4; i++)
         assert_true(isfinite(extreme[i]) && isfinite(again[i]));
     assert_true(extreme[1] == 200 && again[1] == 200 && extreme[3] == 0);

@@ -55,21 +55,21 @@ static void rope_pairs(float *head, const float *cosine, const float *sine, size
     }
 }
 
-static void silu_gate(float *gate, const float *up, size_t count)
+static void silu_gate(const float *gate, const float *up, float *out, size_t count)
 {
     for (size_t i = 0; i < count; i += LANE_COUNT) {
         lanes x = load_some(gate + i, count - i);
-        store_some(gate + i, x / (1 + lanes_exp(-x)) * load_some(up + i, count - i), count - i);
+        store_some(out + i, x / (1 + lanes_exp(-x)) * load_some(up + i, count - i), count - i);
     }
 }
 
 /* 0.5 x (1 + tanh(u)) with u = √(2/π) (x + 0.044715 x³), Hendrycks and Gimpel 2016; 1 + tanh(u) = 2 ÷ (1 + exp(−2u)). */
-static void gelu_gate(float *gate, const float *up, size_t count)
+static void gelu_gate(const float *gate, const float *up, float *out, size_t count)
 {
     const float root = 2 * 0.797884560802865f;
     for (size_t i = 0; i < count; i += LANE_COUNT) {
         lanes x = load_some(gate + i, count - i), u = root * (x + 0.044715f * x * x * x);
-        store_some(gate + i, x / (1 + lanes_exp(-u)) * load_some(up + i, count - i), count - i);
+        store_some(out + i, x / (1 + lanes_exp(-u)) * load_some(up + i, count - i), count - i);
     }
 }
 

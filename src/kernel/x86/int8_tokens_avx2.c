@@ -23,18 +23,16 @@ static inline __m128i largest_of(const float *const from[TOGETHER])
     return _mm_blend_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1), 10);
 }
 
-static inline void make_levels(const float *const from[TOGETHER], const float factor[TOGETHER],
-                               __m256i level[TOGETHER], int32_t half[2][TOGETHER])
+static inline void make_levels(const float *const from[TOGETHER], const float factor[TOGETHER], __m256i level[TOGETHER],
+                               int32_t half[2][TOGETHER])
 {
     __m256i sum[TOGETHER];
     for (size_t i = 0; i < TOGETHER; i++) {
         __m256i word[VECTORS];
         for (size_t j = 0; j < VECTORS; j++)
-            word[j] =
-                _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(from[i] + 8 * j), _mm256_set1_ps(factor[i])));
+            word[j] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(from[i] + 8 * j), _mm256_set1_ps(factor[i])));
         /* Packing works on the halves of vectors, so fours of levels come out of order: 0 2 4 6 1 3 5 7. */
-        __m256i bytes =
-            _mm256_packs_epi16(_mm256_packs_epi32(word[0], word[1]), _mm256_packs_epi32(word[2], word[3]));
+        __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(word[0], word[1]), _mm256_packs_epi32(word[2], word[3]));
         level[i] = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
         sum[i] = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), level[i]), _mm256_set1_epi16(1));
     }

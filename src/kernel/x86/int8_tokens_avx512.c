@@ -38,14 +38,14 @@ static inline __m512i sums_of_four(__m512i levels)
     return _mm512_madd_epi16(_mm512_maddubs_epi16(_mm512_set1_epi8(1), levels), _mm512_set1_epi16(1));
 }
 
-static inline void make_levels(const float *const from[TOGETHER], const float factor[TOGETHER],
-                               __m256i level[TOGETHER], int32_t half[2][TOGETHER])
+static inline void make_levels(const float *const from[TOGETHER], const float factor[TOGETHER], __m256i level[TOGETHER],
+                               int32_t half[2][TOGETHER])
 {
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     __m512i sum[2];
     for (size_t i = 0; i < 2; i++) {
-        __m512i bytes = _mm512_packs_epi16(words_of(from[2 * i], factor[2 * i]),
-                                           words_of(from[2 * i + 1], factor[2 * i + 1]));
+        __m512i bytes =
+            _mm512_packs_epi16(words_of(from[2 * i], factor[2 * i]), words_of(from[2 * i + 1], factor[2 * i + 1]));
         bytes = _mm512_permutexvar_epi32(order, bytes);
         level[2 * i] = _mm512_castsi512_si256(bytes);
         level[2 * i + 1] = _mm512_extracti64x4_epi64(bytes, 1);

@@ -16,8 +16,8 @@ enum { TOGETHER = 4 }; /* blocks */
 static inline __m128i largest_of(const float *const from[TOGETHER]);
 
 /* Levels of the four, which are values × factor, and the sums of each one's halves. */
-static inline void make_levels(const float *const from[TOGETHER], const float factor[TOGETHER],
-                               __m256i level[TOGETHER], int32_t half[2][TOGETHER]);
+static inline void make_levels(const float *const from[TOGETHER], const float factor[TOGETHER], __m256i level[TOGETHER],
+                               int32_t half[2][TOGETHER]);
 
 /* What int8_factor and int8_scale say. Returns a bit for each block that is finite. */
 static inline int make_scales(__m128i bits, float factor[TOGETHER], float scale[TOGETHER])
@@ -27,8 +27,8 @@ static inline int make_scales(__m128i bits, float factor[TOGETHER], float scale[
     __m128 finite = _mm_castsi128_ps(_mm_cmplt_epi32(bits, _mm_set1_epi32(0x7f800000)));
     __m128 some = _mm_and_ps(finite, _mm_cmpge_ps(largest, _mm_set1_ps(0x1p-100f)));
     _mm_storeu_ps(factor, _mm_and_ps(some, _mm_div_ps(most, largest)));
-    _mm_storeu_ps(scale, _mm_or_ps(_mm_and_ps(some, _mm_div_ps(largest, most)),
-                                   _mm_andnot_ps(finite, _mm_set1_ps(NAN))));
+    _mm_storeu_ps(scale,
+                  _mm_or_ps(_mm_and_ps(some, _mm_div_ps(largest, most)), _mm_andnot_ps(finite, _mm_set1_ps(NAN))));
     return _mm_movemask_ps(finite);
 }
 
