@@ -1,4 +1,4 @@
-/* The thread pool: one shared loop at a time, ranges taken by a ticket. */
+/* The thread pool: one loop at a time, of which each thread has a share; its ranges are taken by a ticket. */
 #include "base/thread_pool.h"
 
 #include <pthread.h>
@@ -29,29 +29,34 @@ typedef struct pool_worker {
     pthread_t thread;
     atomic_uint asleep; /* 0 or 1, and a word: gcc has no exchange of bytes on RISC-V without another library */
     sem_t wake;
+    _Alignas(64) _Atomic uint64_t ticket; /* of the thread's share; 64: no other thread's is in its line of cache */
 } pool_worker;
 
-/* A loop is cut into ranges, and a ticket says how many of which loop are still to be taken:
+/* A loop is cut into ranges, each thread has a share of them, and a ticket says how many of which loop are still to be
+ * taken of a share:
  *
  *     ticket = loop number (32 bits) │ ranges left (32 bits)
  *
  * Whoever takes a range moves the ticket with a compare-and-swap, so a thread that slept through a loop cannot take part
- * in the wrong one, and a ticket with nothing left can never be moved again. The caller waits for ranges, never for
- * threads: on a busy machine, where a worker may be off the processor for milliseconds, the others finish without it. */
+ * in the wrong one, and a ticket with nothing left can never be moved again. A thread begins with its own share, so that
+ * it meets in every loop over the same things what it left in its cache; then it helps the others. The caller waits for
+ * ranges, never for threads: on a busy machine, where a worker may be off the processor for milliseconds, the others
+ * finish without it. */
 struct thread_pool {
     uint32_t size;
     pool_worker *worker; /* [size]; the caller is the first */
     atomic_bool stop;
     atomic_uint active; /* threads that take part; changes between loops */
 
-    /* The loop at hand. Written before the ticket shows its number, and not again before every range is finished. */
+    /* The loop at hand. Written before tickets show its number, and not again before every range is finished. */
     thread_pool_loop *loop;
     void *context;
     size_t count;
     size_t grain;
     uint32_t ranges;
+    uint32_t shares;
     atomic_uint finished;
-    _Atomic uint64_t ticket;
+    atomic_uint number; /* shown when the tickets are */
 };
 
 static inline void spin_hint(void)
@@ -82,7 +87,7 @@ static bool is_over(const pool_wait *w)
     thread_pool *pool = w->self->pool;
     if (w->self->index == 0)
         return atomic_load(&pool->finished) == w->ranges;
-    return loop_number(atomic_load(&pool->ticket)) != w->seen || atomic_load(&pool->stop);
+    return atomic_load(&pool->number) != w->seen || atomic_load(&pool->stop);
 }
 
 /* False: it was not over in time. */
@@ -121,21 +126,34 @@ static void wake(pool_worker *worker)
 
 /* ---- loops ---- */
 
-/* Runs ranges of the loop of that number until none is left. */
-static void take_ranges(thread_pool *pool, uint32_t number, uint32_t worker)
+/* The first range of a share; that of the share behind the last is the number of ranges. */
+static uint32_t share_begin(const thread_pool *pool, uint32_t share)
 {
-    uint64_t ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
+    return (uint32_t)((uint64_t)pool->ranges * share / pool->shares);
+}
+
+/* Runs ranges of a share of the loop of that number until none is left. */
+static void take_ranges(thread_pool *pool, uint32_t number, uint32_t share, uint32_t worker)
+{
+    _Atomic uint64_t *at = &pool->worker[share].ticket;
+    uint64_t ticket = atomic_load_explicit(at, memory_order_acquire);
     while (loop_number(ticket) == number && (uint32_t)ticket > 0) {
-        if (!atomic_compare_exchange_weak_explicit(&pool->ticket, &ticket, ticket - 1, memory_order_acq_rel,
-                                                   memory_order_acquire))
+        if (!atomic_compare_exchange_weak_explicit(at, &ticket, ticket - 1, memory_order_acq_rel, memory_order_acquire))
             continue;
         uint32_t ranges = pool->ranges;
-        size_t begin = (ranges - (uint32_t)ticket) * pool->grain, left = pool->count - begin;
+        size_t begin = (share_begin(pool, share + 1) - (uint32_t)ticket) * pool->grain, left = pool->count - begin;
         pool->loop(pool->context, begin, begin + (left < pool->grain ? left : pool->grain), worker);
         if (atomic_fetch_add(&pool->finished, 1) + 1 == ranges && worker != 0)
             wake(&pool->worker[0]);
-        ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
+        ticket = atomic_load_explicit(at, memory_order_acquire);
     }
+}
+
+/* `active` threads take part. */
+static void take_part(thread_pool *pool, uint32_t number, uint32_t worker, uint32_t active)
+{
+    for (uint32_t i = 0; i < active; i++)
+        take_ranges(pool, number, (worker + i) % active, worker);
 }
 
 static void *worker_main(void *argument)
@@ -143,16 +161,17 @@ static void *worker_main(void *argument)
     pool_worker *self = argument;
     thread_pool *pool = self->pool;
     for (pool_wait w = {.self = self};;) {
-        /* The number of active threads belongs to the loop whose ticket was seen: it was set before, and a loop of which
+        /* The number of active threads belongs to the loop whose number was seen: it was set before, and a loop of which
          * a range can still be taken is not over. */
         bool takes_part = self->index < atomic_load(&pool->active);
         if (!takes_part || !spin(&w))
             sleep_until_over(&w);
         if (atomic_load(&pool->stop))
             return NULL;
-        w.seen = loop_number(atomic_load(&pool->ticket));
-        if (self->index < atomic_load(&pool->active))
-            take_ranges(pool, w.seen, self->index);
+        w.seen = atomic_load(&pool->number);
+        uint32_t active = atomic_load(&pool->active);
+        if (self->index < active)
+            take_part(pool, w.seen, self->index, active);
     }
 }
 
@@ -175,13 +194,18 @@ void thread_pool_for(thread_pool *pool, size_t count, size_t grain, thread_pool_
     pool->count = count;
     pool->grain = grain;
     pool->ranges = ranges;
+    pool->shares = active;
     atomic_store_explicit(&pool->finished, 0, memory_order_relaxed);
-    uint32_t number = loop_number(atomic_load_explicit(&pool->ticket, memory_order_relaxed)) + 1;
-    atomic_store(&pool->ticket, (uint64_t)number << 32 | ranges);
+    uint32_t number = atomic_load_explicit(&pool->number, memory_order_relaxed) + 1;
+    for (uint32_t i = 0; i < active; i++)
+        atomic_store_explicit(&pool->worker[i].ticket,
+                              (uint64_t)number << 32 | (share_begin(pool, i + 1) - share_begin(pool, i)),
+                              memory_order_release);
+    atomic_store(&pool->number, number);
     for (uint32_t i = 1; i < active && i < ranges; i++)
         wake(&pool->worker[i]);
 
-    take_ranges(pool, number, 0);
+    take_part(pool, number, 0, active);
     pool_wait w = {.self = &pool->worker[0], .ranges = ranges};
     if (!spin(&w))
         sleep_until_over(&w);
@@ -225,7 +249,7 @@ mote_status thread_pool_open_for(thread_pool **out, uint32_t threads, uint32_t p
     thread_pool *pool = calloc(1, sizeof *pool);
     if (pool == NULL)
         return fail_memory(error, sizeof *pool, "the thread pool");
-    pool->worker = calloc(threads, sizeof *pool->worker);
+    pool->worker = aligned_alloc(_Alignof(pool_worker), threads * sizeof *pool->worker);
     if (pool->worker == NULL) {
         free(pool);
         return fail_memory(error, threads * sizeof *pool->worker, "the thread pool");
@@ -233,12 +257,12 @@ mote_status thread_pool_open_for(thread_pool **out, uint32_t threads, uint32_t p
     atomic_init(&pool->stop, false);
     atomic_init(&pool->active, threads);
     atomic_init(&pool->finished, 0);
-    atomic_init(&pool->ticket, 0);
+    atomic_init(&pool->number, 0);
     for (pool->size = 0; pool->size < threads; pool->size++) {
         pool_worker *worker = &pool->worker[pool->size];
-        worker->pool = pool;
-        worker->index = pool->size;
+        *worker = (pool_worker){.pool = pool, .index = pool->size};
         atomic_init(&worker->asleep, false);
+        atomic_init(&worker->ticket, 0);
         sem_init(&worker->wake, 0, 0);
         if (worker->index > 0 && start_worker(worker) != 0) {
             uint32_t started = pool->size;

@@ -1,7 +1,9 @@
 /* A fixed set of threads that share loops.
  *
  * thread_pool_for hands out [0, count) in ranges of `grain` to the threads, the caller among them, and returns when every
- * range is done. Which thread gets which range is chance; what a range computes must not depend on it.
+ * range is done. Thread w of n begins at w/n of the ranges, so that loops over the same things find them in its cache, and
+ * helps the others when its share is done. Which thread gets a range is chance in the end; what the range computes must
+ * not depend on it.
  *
  * Between loops the threads spin for a tenth of a millisecond, since the next loop of a forward pass is microseconds away,
  * then sleep: an idle pool costs nothing. Spinning threads that outnumber the processors would keep each other from

@@ -257,6 +257,35 @@ static void test_batches(void **state)
     for_each_format(check_batches);
 }
 
+/* Many tokens, whose rows lie together or apart: however many threads share them, the results are the same to the last
+ * bit. */
+static void test_any_number_of_threads(void **state)
+{
+    (void)state;
+    enum { TOKENS = 203, ROWS = 35 };
+    kernel_table kernels;
+    kernel_table_init(&kernels, cpu_features());
+    product p = product_new(quant_find(QUANT_Q4_0), ROWS, 64, TOKENS, RANDOM);
+    to_int8(&kernels, &p);
+    matmul_job job = job_of(&p);
+    static float want[TOKENS * ROWS], got[TOKENS][ROWS];
+    float *rows[TOKENS];
+    for (size_t t = 0; t < TOKENS; t++)
+        rows[t] = got[TOKENS - 1 - t];
+    for (uint32_t threads = 1; threads <= 4; threads++) {
+        thread_pool *pool;
+        assert_int_equal(thread_pool_open_for(&pool, threads, threads, NULL), MOTE_OK);
+        job.y_rows = threads % 2 != 0 ? NULL : rows;
+        job.y = threads == 1 ? want : got[0];
+        matmul(&kernels, pool, &job, 1, &no_scratch, 0);
+        for (size_t t = 0; t < TOKENS && threads > 1; t++)
+            assert_memory_equal(threads % 2 != 0 ? got[t] : rows[t], want + t * ROWS, sizeof got[t]);
+        memset(got, 0, sizeof got);
+        thread_pool_close(pool);
+    }
+    product_free(&p);
+}
+
 /* What is packed comes back bit for bit, and takes hardly more room; rows past the last are zeros, whatever was there. */
 static void check_packing(const quant_format *format, size_t rows, size_t columns)
 {
@@ -326,6 +355,32 @@ static void test_tokens(void **state)
     free(x);
     free(want);
     free(got);
+}
+
+/* Rows of every length: blocks that go together and those left over, none of which reads or writes past its end. */
+static void test_tokens_of_every_length(void **state)
+{
+    (void)state;
+    for (size_t blocks = 1; blocks <= 9; blocks++)
+        for (size_t bad = 0; bad <= blocks; bad++) { /* this block is not a number */
+            guarded x = guarded_new(blocks * INT8_BLOCK * sizeof(float)), want = {0};
+            for (size_t i = 0; i < blocks * INT8_BLOCK; i++)
+                ((float *)x.at)[i] = i / INT8_BLOCK == bad ? -NAN : (float)(random_bits() & 0xffff) - 32768;
+            for (size_t level = 0; level < LEVELS; level++) {
+                kernel_table kernels;
+                kernel_table_init(&kernels, levels[level] & cpu_features());
+                guarded got = guarded_new(int8_tokens_bytes(1, blocks * INT8_BLOCK));
+                kernels.to_int8(x.at, blocks * INT8_BLOCK, got.at, 1, 0);
+                if (level == 0) {
+                    want = got;
+                    continue;
+                }
+                assert_memory_equal(got.at, want.at, int8_tokens_bytes(1, blocks * INT8_BLOCK));
+                guarded_free(got);
+            }
+            guarded_free(want);
+            guarded_free(x);
+        }
 }
 
 static void test_levels_are_kept(void **state)
@@ -440,10 +495,12 @@ int main(int count, char **words)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_packing_loses_nothing),
         cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_tokens_of_every_length),
         cmocka_unit_test(test_levels_are_kept),
         cmocka_unit_test(test_every_size),
         cmocka_unit_test(test_extremes),
         cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_any_number_of_threads),
     };
     return cmocka_run_group_tests_name("panels", tests, NULL, NULL);
 }
