@@ -33,7 +33,9 @@ inline_always void add_products(quant_type type, ints *sum, const bytes level[GR
                                 size_t begin, size_t end)
 {
     (void)type;
+    UNROLLED
     for (size_t g = begin; g < end; g++)
+        UNROLLED
         for (size_t t = 0; t < count; t++) {
             __m512i four = _mm512_set1_epi32((int)load_u32(x + INT8_BLOCK * t + 4 * g));
             sum[t] = (ints)_mm512_dpbusd_epi32((__m512i)sum[t], (__m512i)level[g], four);
