@@ -18,7 +18,8 @@ static float *row_of(const matmul_job *job, size_t token, size_t row)
     return job->y_rows != NULL ? job->y_rows[token] + row : job->y + token * job->y_stride + row;
 }
 
-/* Rows of y lie far apart and are met once for each panel: asked for now, they are there when the sums are. */
+/* Rows of y lie far apart and are met once for each panel: asked for now, they are there when the sums are. What is only
+ * stored, a vector at a time, waits for nobody. */
 static void fetch_rows(const matmul_job *job, size_t token, size_t tokens, size_t row)
 {
     for (size_t t = 0; t < tokens; t++)
@@ -44,7 +45,7 @@ void panel_write(const matmul_job *job, size_t token, size_t tokens, size_t row,
     }
 }
 
-/* Tiles write whole panels into y by themselves: what passes through memory keeps the next tile waiting. */
+/* Tiles write whole panels into y by themselves where they can: what passes through memory keeps the next tile waiting. */
 static void multiply_panel(const matmul_job *job, size_t row, size_t end, size_t first, size_t last,
                            panel_tile *const tiles[TOKEN_TILE], bool direct)
 {
@@ -56,7 +57,8 @@ static void multiply_panel(const matmul_job *job, size_t row, size_t end, size_t
     for (size_t token = first; token < last; token += TOKEN_TILE) {
         size_t width = int8_tile_width(job->tokens, token);
         const uint8_t *x = (const uint8_t *)job->x_int8 + int8_tile_offset(token, job->columns);
-        fetch_rows(job, token, width, row);
+        if (!direct || job->accumulate)
+            fetch_rows(job, token, width, row);
         if (direct) {
             tiles[width - 1](panel, job->columns, x, row_of(job, token, row), job->y_stride, job->accumulate);
         } else {

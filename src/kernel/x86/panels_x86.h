@@ -38,6 +38,8 @@ typedef uint32_t words __attribute__((vector_size(VECTOR_BYTES)));
 typedef int32_t ints __attribute__((vector_size(VECTOR_BYTES)));
 typedef float floats __attribute__((vector_size(VECTOR_BYTES)));
 
+/* Loops over tokens are written out, and early: an array of sums that is still an array when gcc gives out registers is
+ * filled and copied in memory, which costs each tile what a block costs. */
 #ifdef __clang__
 #define UNROLLED _Pragma("unroll")
 #else
@@ -215,16 +217,6 @@ inline_always void fetch_ahead(const uint8_t *at, size_t block_bytes)
         _mm_prefetch((const char *)at + AHEAD + i, _MM_HINT_T0);
 }
 
-inline_always void add_tokens(quant_type type, floats *sum, const bytes level[GROUPS], block_scales w, const uint8_t *x,
-                              size_t tokens)
-{
-    size_t whole = tokens / AT_ONCE * AT_ONCE;
-    UNROLLED
-    for (size_t t = 0; t < whole; t += AT_ONCE)
-        add_block(type, sum + t, level, w, x, tokens, t, AT_ONCE);
-    add_block(type, sum + whole, level, w, x, tokens, whole, tokens - whole);
-}
-
 inline_always floats floats_at(const float *at)
 {
     floats value;
@@ -245,10 +237,11 @@ inline_always void multiply(quant_type type, size_t block_bytes, size_t header_b
     const floats none = {0};
     floats sum[PARTS][TOKEN_TILE];
     UNROLLED
-    for (size_t part = 0; part < PARTS; part++)
+    for (size_t part = 0; part < PARTS; part++) {
         UNROLLED
         for (size_t t = 0; t < tokens; t++)
             sum[part][t] = none;
+    }
     for (size_t b = 0; b < columns / PANEL_BLOCK; b++) {
         if (header_bytes != 0 && b % (PANEL_HEADER_COLUMNS / PANEL_BLOCK) == 0) {
             header = at;
@@ -263,18 +256,22 @@ inline_always void multiply(quant_type type, size_t block_bytes, size_t header_b
             bytes level[GROUPS];
             levels_of(type, at + part * VECTOR_BYTES, level);
             block_scales w = scales_of(type, header, at + block_bytes - scale_bytes, part * HEIGHT);
-            add_tokens(type, sum[part], level, w, x, tokens);
+            size_t whole = tokens / AT_ONCE * AT_ONCE;
+            for (size_t t = 0; t < whole; t += AT_ONCE)
+                add_block(type, sum[part] + t, level, w, x, tokens, t, AT_ONCE);
+            add_block(type, sum[part] + whole, level, w, x, tokens, whole, tokens - whole);
         }
         at += block_bytes;
         x += INT8_BLOCK_BYTES * tokens;
     }
     UNROLLED
-    for (size_t t = 0; t < tokens; t++)
+    for (size_t t = 0; t < tokens; t++) {
         UNROLLED
         for (size_t part = 0; part < PARTS; part++) {
             float *to = sums + t * stride + part * HEIGHT;
             put_floats(to, add ? floats_at(to) + sum[part][t] : sum[part][t]);
         }
+    }
 }
 
 #define PANEL_PRODUCTS(format, name, level_bits, high_bits, scale_bytes, header_bytes)                                 \
