@@ -18,7 +18,8 @@ static float *row_of(const matmul_job *job, size_t token, size_t row)
     return job->y_rows != NULL ? job->y_rows[token] + row : job->y + token * job->y_stride + row;
 }
 
-/* Rows of y lie far apart and are met once for each panel: asked for now, they are there when the sums are. */
+/* Rows of y lie far apart and are met once for each panel: asked for now, they are there when the sums are. What is only
+ * stored, a vector at a time, waits for nobody. */
 static void fetch_rows(const matmul_job *job, size_t token, size_t tokens, size_t row)
 {
     for (size_t t = 0; t < tokens; t++)
@@ -44,29 +45,36 @@ void panel_write(const matmul_job *job, size_t token, size_t tokens, size_t row,
     }
 }
 
-static void multiply_panel(const matmul_job *job, size_t panel, size_t end, size_t first, size_t last,
-                           panel_tile *const tiles[TOKEN_TILE])
+/* Tiles write whole panels into y by themselves where they can: what passes through memory keeps the next tile waiting. */
+static void multiply_panel(const matmul_job *job, size_t row, size_t end, size_t first, size_t last,
+                           panel_tile *const tiles[TOKEN_TILE], bool direct)
 {
-    size_t bytes = panel_bytes(panel_layout_of(job->format->type), job->columns), row = panel * PANEL_ROWS;
+    size_t bytes = panel_bytes(panel_layout_of(job->format->type), job->columns);
+    const uint8_t *panel = (const uint8_t *)job->weights + row / PANEL_ROWS * bytes;
     size_t count = end - row < PANEL_ROWS ? end - row : PANEL_ROWS;
+    direct = direct && count == PANEL_ROWS && job->y_rows == NULL && job->bias == NULL;
     _Alignas(64) float sums[TOKEN_TILE * PANEL_ROWS];
     for (size_t token = first; token < last; token += TOKEN_TILE) {
         size_t width = int8_tile_width(job->tokens, token);
-        fetch_rows(job, token, width, row);
-        tiles[width - 1]((const uint8_t *)job->weights + panel * bytes, job->columns,
-                         (const uint8_t *)job->x_int8 + int8_tile_offset(token, job->columns), sums);
-        panel_write(job, token, width, row, count, sums);
+        const uint8_t *x = (const uint8_t *)job->x_int8 + int8_tile_offset(token, job->columns);
+        if (!direct || job->accumulate)
+            fetch_rows(job, token, width, row);
+        if (direct) {
+            tiles[width - 1](panel, job->columns, x, row_of(job, token, row), job->y_stride, job->accumulate);
+        } else {
+            tiles[width - 1](panel, job->columns, x, sums, PANEL_ROWS, false);
+            panel_write(job, token, width, row, count, sums);
+        }
     }
 }
 
-void panel_product(const matmul_job *job, size_t begin, size_t end, panel_tile *const tiles[TOKEN_TILE])
+void panel_product(const matmul_job *job, size_t begin, size_t end, panel_tile *const tiles[TOKEN_TILE], bool direct)
 {
     size_t tiles_in_chunk = CHUNK_BYTES / int8_tokens_bytes(TOKEN_TILE, job->columns);
     size_t chunk = (tiles_in_chunk > 0 ? tiles_in_chunk : 1) * TOKEN_TILE;
-    size_t panels = panels_for(end - begin);
     for (size_t first = 0; first < job->tokens; first += chunk) {
         size_t last = job->tokens - first < chunk ? job->tokens : first + chunk;
-        for (size_t i = 0; i < panels; i++)
-            multiply_panel(job, begin / PANEL_ROWS + i, end, first, last, tiles);
+        for (size_t row = begin; row < end; row += PANEL_ROWS)
+            multiply_panel(job, row, end, first, last, tiles, direct);
     }
 }

@@ -99,11 +99,14 @@ __attribute__((always_inline)) static inline void multiply(quant_type type, cons
 
 /* One run for each format. */
 #define PRODUCTS(format, name, level_bits, high_bits, scale_bytes, header_bytes)                                       \
-    static inline void name(const uint8_t *panel, size_t columns, const uint8_t *x, float *sums, size_t tokens)        \
+    static inline void name(const uint8_t *panel, size_t columns, const uint8_t *x, float *sums, size_t tokens,        \
+                            size_t stride, bool add)                                                                   \
     {                                                                                                                  \
+        (void)stride;                                                                                                  \
+        (void)add;                                                                                                     \
         multiply(QUANT_##format, panel, columns, x, sums, tokens);                                                     \
     }                                                                                                                  \
-    PANEL_TILES(name)
+    PANEL_TILES(name, false)
 
 PANEL_LAYOUT_LIST(PRODUCTS)
 

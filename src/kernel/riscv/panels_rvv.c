@@ -27,7 +27,7 @@ static void run(const matmul_job *job, size_t begin, size_t end, void *scratch)
     static panel_tile *const tiles[][KERNEL_FORMATS][TOKEN_TILE] = {{PANEL_LAYOUT_LIST(TILES_128)},
                                                                     {PANEL_LAYOUT_LIST(TILES_256)}};
     (void)scratch;
-    panel_product(job, begin, end, tiles[register_bits() >= 256][job->format->type]);
+    panel_product(job, begin, end, tiles[register_bits() >= 256][job->format->type], false);
 }
 
 #define ENTRY(format, name_, level_bits, high_bits, scale_bytes, header_bytes)                                         \

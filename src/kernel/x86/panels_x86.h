@@ -38,6 +38,14 @@ typedef uint32_t words __attribute__((vector_size(VECTOR_BYTES)));
 typedef int32_t ints __attribute__((vector_size(VECTOR_BYTES)));
 typedef float floats __attribute__((vector_size(VECTOR_BYTES)));
 
+/* Loops over tokens are written out, and early: an array of sums that is still an array when gcc gives out registers is
+ * filled and copied in memory, which costs each tile what a block costs. */
+#ifdef __clang__
+#define UNROLLED /* does so by itself; told to, it takes minutes under the sanitizers */
+#else
+#define UNROLLED _Pragma("GCC unroll 8")
+#endif
+
 #define inline_always __attribute__((always_inline)) static inline
 
 /* ---- what an instruction set defines ---- */
@@ -158,37 +166,49 @@ inline_always ints first_sum(const uint8_t *offset, int shift)
     return shift < 0 ? (ints)none : (ints)((none + load_u32(offset)) << (uint32_t)shift);
 }
 
-/* Adds `count` tokens' parts of a block to their sums, for columns of groups [begin, end). The tokens go side by side: each
- * one's dot products are a chain in which every step waits for the one before. */
-inline_always void add_groups(quant_type type, floats *sum, const bytes level[GROUPS], floats scale, const uint8_t *x,
-                              size_t tokens, size_t first, size_t count, size_t begin, size_t end)
+/* The dot products of `count` tokens with the columns of groups [begin, end). The tokens go side by side: each one's dot
+ * products are a chain in which every step waits for the one before. */
+inline_always void dot_products(quant_type type, ints *dot, const bytes level[GROUPS], const uint8_t *x, size_t tokens,
+                                size_t first, size_t count, size_t begin, size_t end)
 {
     int shift = offset_shift(type);
     bool all = end - begin == GROUPS;
-    ints dots[AT_ONCE];
+    UNROLLED
     for (size_t t = 0; t < count; t++) {
-        dots[t] = first_sum(x + (begin == 0 && !all ? INT8_HALVES : INT8_OFFSETS) * tokens + 4 * (first + t), shift);
+        dot[t] = first_sum(x + (begin == 0 && !all ? INT8_HALVES : INT8_OFFSETS) * tokens + 4 * (first + t), shift);
         if (begin > 0)
-            dots[t] -= first_sum(x + INT8_HALVES * tokens + 4 * (first + t), shift);
+            dot[t] -= first_sum(x + INT8_HALVES * tokens + 4 * (first + t), shift);
     }
-    add_products(type, dots, level, x + INT8_BLOCK * first, count, begin, end);
-    for (size_t t = 0; t < count; t++) {
-        float token_scale = load_f32(x + INT8_SCALES * tokens + 4 * (first + t));
-        sum[t] += scale * token_scale * __builtin_convertvector(dots[t], floats);
-    }
+    add_products(type, dot, level, x + INT8_BLOCK * first, count, begin, end);
 }
 
+/* Adds `count` tokens' parts of a block to their sums. */
 inline_always void add_block(quant_type type, floats *sum, const bytes level[GROUPS], block_scales w, const uint8_t *x,
                              size_t tokens, size_t first, size_t count)
 {
+    const uint8_t *scales = x + INT8_SCALES * tokens + 4 * first;
+    ints dot[AT_ONCE];
     if (type == QUANT_Q6_K) {
-        add_groups(type, sum, level, w.scale, x, tokens, first, count, 0, GROUPS / 2);
-        add_groups(type, sum, level, w.second, x, tokens, first, count, GROUPS / 2, GROUPS);
-    } else {
-        add_groups(type, sum, level, w.scale, x, tokens, first, count, 0, GROUPS);
+        floats half[AT_ONCE];
+        dot_products(type, dot, level, x, tokens, first, count, 0, GROUPS / 2);
+        UNROLLED
+        for (size_t t = 0; t < count; t++)
+            half[t] = w.scale * __builtin_convertvector(dot[t], floats);
+        dot_products(type, dot, level, x, tokens, first, count, GROUPS / 2, GROUPS);
+        UNROLLED
+        for (size_t t = 0; t < count; t++)
+            sum[t] += (half[t] + w.second * __builtin_convertvector(dot[t], floats)) * load_f32(scales + 4 * t);
+        return;
     }
-    for (size_t t = 0; t < count && has_minimum(type); t++)
-        sum[t] += w.second * load_f32(x + INT8_SCALED_SUMS * tokens + 4 * (first + t));
+    dot_products(type, dot, level, x, tokens, first, count, 0, GROUPS);
+    UNROLLED
+    for (size_t t = 0; t < count; t++)
+        sum[t] += w.scale * load_f32(scales + 4 * t) * __builtin_convertvector(dot[t], floats);
+    if (has_minimum(type)) {
+        UNROLLED
+        for (size_t t = 0; t < count; t++)
+            sum[t] += w.second * load_f32(x + INT8_SCALED_SUMS * tokens + 4 * (first + t));
+    }
 }
 
 inline_always void fetch_ahead(const uint8_t *at, size_t block_bytes)
@@ -197,11 +217,31 @@ inline_always void fetch_ahead(const uint8_t *at, size_t block_bytes)
         _mm_prefetch((const char *)at + AHEAD + i, _MM_HINT_T0);
 }
 
+inline_always floats floats_at(const float *at)
+{
+    floats value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
+inline_always void put_floats(float *at, floats value)
+{
+    memcpy(at, &value, sizeof value);
+}
+
 inline_always void multiply(quant_type type, size_t block_bytes, size_t header_bytes, size_t scale_bytes,
-                            const uint8_t *at, size_t columns, const uint8_t *x, float *sums, size_t tokens)
+                            const uint8_t *at, size_t columns, const uint8_t *x, float *sums, size_t tokens,
+                            size_t stride, bool add)
 {
     const uint8_t *header = NULL;
-    floats sum[PARTS][TOKEN_TILE] = {{{0}}};
+    const floats none = {0};
+    floats sum[PARTS][TOKEN_TILE];
+    UNROLLED
+    for (size_t part = 0; part < PARTS; part++) {
+        UNROLLED
+        for (size_t t = 0; t < tokens; t++)
+            sum[part][t] = none;
+    }
     for (size_t b = 0; b < columns / PANEL_BLOCK; b++) {
         if (header_bytes != 0 && b % (PANEL_HEADER_COLUMNS / PANEL_BLOCK) == 0) {
             header = at;
@@ -209,6 +249,7 @@ inline_always void multiply(quant_type type, size_t block_bytes, size_t header_b
         }
         if (tokens <= 2)
             fetch_ahead(at, block_bytes);
+        UNROLLED
         for (size_t part = 0; part < PARTS; part++) {
             /* Else the compiler keeps what it broadcasts for the other part: more than there are registers. */
             __asm__ volatile("" : "+r"(x));
@@ -223,18 +264,24 @@ inline_always void multiply(quant_type type, size_t block_bytes, size_t header_b
         at += block_bytes;
         x += INT8_BLOCK_BYTES * tokens;
     }
-    for (size_t t = 0; t < tokens; t++)
-        for (size_t part = 0; part < PARTS; part++)
-            memcpy(sums + t * PANEL_ROWS + part * HEIGHT, &sum[part][t], sizeof(floats));
+    UNROLLED
+    for (size_t t = 0; t < tokens; t++) {
+        UNROLLED
+        for (size_t part = 0; part < PARTS; part++) {
+            float *to = sums + t * stride + part * HEIGHT;
+            put_floats(to, add ? floats_at(to) + sum[part][t] : sum[part][t]);
+        }
+    }
 }
 
 #define PANEL_PRODUCTS(format, name, level_bits, high_bits, scale_bytes, header_bytes)                                 \
-    inline_always void name(const uint8_t *panel, size_t columns, const uint8_t *x, float *sums, size_t tokens)        \
+    inline_always void name(const uint8_t *panel, size_t columns, const uint8_t *x, float *sums, size_t tokens,        \
+                            size_t stride, bool add)                                                                   \
     {                                                                                                                  \
         multiply(QUANT_##format, (level_bits + high_bits) * 64 + scale_bytes, header_bytes, scale_bytes, panel,        \
-                 columns, x, sums, tokens);                                                                            \
+                 columns, x, sums, tokens, stride, add);                                                               \
     }                                                                                                                  \
-    PANEL_TILES(name)
+    PANEL_TILES(name, true)
 
 PANEL_LAYOUT_LIST(PANEL_PRODUCTS)
 
