@@ -27,7 +27,7 @@ static void fetch_rows(const matmul_job *job, size_t token, size_t tokens, size_
         __builtin_prefetch(row_of(job, token + t, row), 1);
 }
 
-static void write_row(const matmul_job *job, float *restrict y, size_t row, size_t count, const float *restrict sums)
+static void write_row(const matmul_job *job, float *y, size_t row, size_t count, const float *sums)
 {
     for (size_t r = 0; r < count; r++) {
         float value = job->bias != NULL ? sums[r] + job->bias[row + r] : sums[r];
@@ -35,17 +35,30 @@ static void write_row(const matmul_job *job, float *restrict y, size_t row, size
     }
 }
 
+/* By itself, so that the usual panel does not save the registers that this one wants. */
+__attribute__((noinline)) static void write_rows(const matmul_job *job, size_t token, size_t tokens, size_t row,
+                                                 size_t count, const float *sums)
+{
+    for (size_t t = 0; t < tokens; t++)
+        write_row(job, row_of(job, token + t, row), row, count, sums + t * PANEL_ROWS);
+}
+
+static inline void add_rows(float *restrict y, const float *restrict sums)
+{
+    for (size_t r = 0; r < PANEL_ROWS; r++)
+        y[r] += sums[r];
+}
+
 void panel_write(const matmul_job *job, size_t token, size_t tokens, size_t row, size_t count, const float *sums)
 {
-    for (size_t t = 0; t < tokens; t++, sums += PANEL_ROWS) {
-        float *y = row_of(job, token + t, row);
-        if (count == PANEL_ROWS && job->bias == NULL && !job->accumulate)
-            memcpy(y, sums, PANEL_ROWS * sizeof *y);
-        else if (count == PANEL_ROWS)
-            write_row(job, y, row, PANEL_ROWS, sums);
-        else
-            write_row(job, y, row, count, sums);
-    }
+    if (count < PANEL_ROWS || job->bias != NULL)
+        write_rows(job, token, tokens, row, count, sums);
+    else if (job->accumulate)
+        for (size_t t = 0; t < tokens; t++)
+            add_rows(row_of(job, token + t, row), sums + t * PANEL_ROWS);
+    else
+        for (size_t t = 0; t < tokens; t++)
+            memcpy(row_of(job, token + t, row), sums + t * PANEL_ROWS, PANEL_ROWS * sizeof *sums);
 }
 
 static void multiply_panel(const matmul_job *job, size_t panel, size_t end, size_t first, size_t last,

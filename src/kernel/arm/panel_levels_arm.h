@@ -136,6 +136,23 @@ inline_always const uint8_t *level_pairs(quant_type type, const uint8_t *at, siz
     return at;
 }
 
+/* All four pairs of a row group of Q6_K. Fields of two bits with nothing between them and the next but one serve two pairs
+ * each: they are inserted above a nibble without masking it. */
+inline_always void six_bit_pairs(const uint8_t *at, size_t group, level_pair pair[4])
+{
+    uint8x16_t low = vld1q_u8(at + 256 + 16 * group), high = vld1q_u8(at + 320 + 16 * group);
+    uint8x16_t mask = vdupq_n_u8(0x33);
+#pragma GCC unroll 2
+    for (size_t j = 0; j < 2; j++, low = vshrq_n_u8(low, 2), high = vshrq_n_u8(high, 2)) {
+        uint8x16_t fields = vandq_u8(low, mask), rest = vandq_u8(high, mask);
+        uint8x16_t near = vld1q_u8(at + 64 * j + 16 * group), far = vld1q_u8(at + 64 * (j + 2) + 16 * group);
+        pair[j].high = vreinterpretq_s8_u8(vsriq_n_u8(vshlq_n_u8(rest, 4), near, 4));
+        pair[j].low = vreinterpretq_s8_u8(vsliq_n_u8(near, fields, 4));
+        pair[j + 2].high = vreinterpretq_s8_u8(vsriq_n_u8(rest, far, 4));
+        pair[j + 2].low = vreinterpretq_s8_u8(inserted(fields, far, 15));
+    }
+}
+
 /* ---- scales ---- */
 
 /* Four halves as floats. */
@@ -160,11 +177,9 @@ inline_always float32x4_t halves_at(const uint8_t *at)
 inline_always void all_halves_at(const uint8_t *at, float32x4_t value[ROW_GROUPS])
 {
 #if defined(__aarch64__)
-    for (size_t g = 0; g < ROW_GROUPS; g += 2) {
-        float16x8_t eight = vreinterpretq_f16_u8(vld1q_u8(at + 8 * g));
-        value[g] = vcvt_f32_f16(vget_low_f16(eight));
-        value[g + 1] = vcvt_high_f32_f16(eight);
-    }
+    float16x8_t eight[2] = {vreinterpretq_f16_u8(vld1q_u8(at)), vreinterpretq_f16_u8(vld1q_u8(at + 16))};
+    for (size_t g = 0; g < ROW_GROUPS; g++)
+        value[g] = g % 2 == 0 ? vcvt_f32_f16(vget_low_f16(eight[g / 2])) : vcvt_high_f32_f16(eight[g / 2]);
 #else
     for (size_t g = 0; g < ROW_GROUPS; g++)
         value[g] = halves_at(at + 8 * g);

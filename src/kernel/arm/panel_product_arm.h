@@ -23,7 +23,7 @@ typedef void arm_opened(const uint8_t *opened, size_t count, const uint8_t *x, s
                         float *sums);
 
 typedef struct arm_format {
-    size_t open_from; /* tokens: at most ARM_TOKENS + 1 */
+    size_t open_from;                   /* tokens: at most ARM_TOKENS + 1 */
     arm_straight *straight[ARM_TOKENS]; /* [n − 1]: n tokens */
     /* Opens `count` blocks from `panel` on, where a header stands if the format has any. */
     void (*open)(const uint8_t *panel, size_t count, uint8_t *opened);

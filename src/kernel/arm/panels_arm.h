@@ -179,7 +179,7 @@ inline_always void multiply_panel(quant_type type, panel_sizes sizes, const uint
     for (size_t b = 0; b < blocks; b++) {
         walk(&at, sizes, b);
         add_block(type, &at, token_block_at(x, tokens, 0), sum, tokens);
-        x = step(x, INT8_BLOCK_BYTES * tokens);
+        x += INT8_BLOCK_BYTES * tokens;
     }
     store_sums(sums, sum, tokens);
 }

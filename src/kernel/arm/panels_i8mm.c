@@ -171,8 +171,8 @@ inline_always void multiply_opened(quant_type type, const uint8_t *opened, size_
     for (; blocks > 0; blocks--) {
         token_pair token[TOKEN_PAIRS];
         for (size_t p = 0; p < (tokens + 1) / 2; p++)
-            token[p] = 2 * p + 1 < tokens ? pair_at(at.levels + 2 * INT8_BLOCK * p)
-                                          : alone_at(at.levels + 2 * INT8_BLOCK * p);
+            token[p] =
+                2 * p + 1 < tokens ? pair_at(at.levels + 2 * INT8_BLOCK * p) : alone_at(at.levels + 2 * INT8_BLOCK * p);
 #pragma GCC unroll 8
         for (size_t g = 0; g < ROW_GROUPS; g++)
             opened = add_opened_group(type, opened, g, at, token, sum, tokens);

@@ -69,8 +69,8 @@ inline_always void add_group(quant_type type, const row_scales *w, size_t group,
         int32x4_t all = type == QUANT_Q6_K ? joined(w, group, dots[t].low, dots[t].high) : dots[t].low;
         sum[t][group] = add_scaled(sum[t][group], w->scale[group], token_number(numbers, SCALE, t, tokens), all);
         if (has_minimum(type))
-            sum[t][group] = fused(sum[t][group], w->minimum[group],
-                                  vdupq_n_f32(token_number(numbers, SCALED_SUM, t, tokens)));
+            sum[t][group] =
+                fused(sum[t][group], w->minimum[group], vdupq_n_f32(token_number(numbers, SCALED_SUM, t, tokens)));
     }
 }
 
@@ -112,14 +112,32 @@ inline_always const uint8_t *dot_columns(quant_type type, const uint8_t *at, con
         at = level_pairs(type, at, j, w);                                                                              \
         for (size_t t = 0; t < tokens; t++)                                                                            \
             for (size_t g = 0; g < ROW_GROUPS; g++) {                                                                  \
-                int32x4_t *high = type == QUANT_Q6_K ? &dots[g][t].high : &dots[g][t].low;                             \
                 dots[g][t].low = vdotq_laneq_s32(dots[g][t].low, w[g].low, token[t].low, j);                           \
-                *high = vdotq_laneq_s32(*high, w[g].high, token[t].high, j);                                           \
+                dots[g][t].low = vdotq_laneq_s32(dots[g][t].low, w[g].high, token[t].high, j);                         \
             }                                                                                                          \
     }
     FOR_FOUR_LANES(STEP)
 #undef STEP
     return at;
+}
+
+/* The same for Q6_K, whose pairs share high bits within a row group. */
+inline_always const uint8_t *dot_six_bits(const uint8_t *at, const token_levels *token, row_dots dots[][2],
+                                          size_t tokens)
+{
+#pragma GCC unroll 8
+    for (size_t g = 0; g < ROW_GROUPS; g++) {
+        level_pair w[4];
+        six_bit_pairs(at, g, w);
+#define STEP(j)                                                                                                        \
+    for (size_t t = 0; t < tokens; t++) {                                                                              \
+        dots[g][t].low = vdotq_laneq_s32(dots[g][t].low, w[j].low, token[t].low, j);                                   \
+        dots[g][t].high = vdotq_laneq_s32(dots[g][t].high, w[j].high, token[t].high, j);                               \
+    }
+        FOR_FOUR_LANES(STEP)
+#undef STEP
+    }
+    return at + 256;
 }
 
 inline_always void add_block_by_columns(quant_type type, block_walk *at, token_block x, float32x4_t sum[][ROW_GROUPS],
@@ -133,7 +151,8 @@ inline_always void add_block_by_columns(quant_type type, block_walk *at, token_b
         for (size_t g = 0; g < ROW_GROUPS; g++)
             dots[g][t] = begin_dots(type, &numbers, t, tokens);
     }
-    const uint8_t *end = dot_columns(type, at->levels, token, dots, tokens);
+    const uint8_t *end = type == QUANT_Q6_K ? dot_six_bits(at->levels, token, dots, tokens)
+                                            : dot_columns(type, at->levels, token, dots, tokens);
     size_t high_bits = type == QUANT_Q6_K ? 128 : has_fifth_bit(type) ? 64 : 0;
     row_scales w = scales_of(type, at->header, end + high_bits);
     at->next = end + high_bits + (size_t)(at->next - at->scales);

@@ -154,8 +154,8 @@ inline_always void add_opened(quant_type type, const uint8_t *opened, const uint
     for (size_t g = 0; g < ROW_GROUPS; g++) {
         const uint8_t *scales = opened + 512 + 16 * g;
         if (type == QUANT_Q6_K)
-            products[g] = vmlaq_s32(vmulq_s32(products[g], integers_at(scales + 64)), rest[g],
-                                    integers_at(scales + 128));
+            products[g] =
+                vmlaq_s32(vmulq_s32(products[g], integers_at(scales + 64)), rest[g], integers_at(scales + 128));
         sum[g] = add_scaled(sum[g], floats_at(scales), scale, products[g]);
         if (has_minimum(type))
             sum[g] = fused(sum[g], floats_at(scales + 64), scaled_sum);
