@@ -46,25 +46,24 @@ inline_always void open_block(quant_type type, const block_walk *at, uint8_t *op
     }
 }
 
-/* Two tokens' levels: columns 8k … 8k + 7 of the first, and of the second. */
-typedef struct token_pair {
-    int8x16_t columns[4];
-} token_pair;
+/* Two tokens' levels, in registers that follow one another: columns 8k … 8k + 7 of the first, and of the second. */
+typedef int64x2x4_t token_pair;
+
+inline_always int8x16_t columns_of(const token_pair *token, size_t k)
+{
+    return vreinterpretq_s8_s64(token->val[k]);
+}
 
 /* Tokens that follow one another: the load takes them apart by eight levels, and puts them together so. */
 inline_always token_pair pair_at(const uint8_t *first)
 {
-    int64x2x4_t both = vld4q_s64((const int64_t *)(const void *)first);
-    return (token_pair){{vreinterpretq_s8_s64(both.val[0]), vreinterpretq_s8_s64(both.val[1]),
-                         vreinterpretq_s8_s64(both.val[2]), vreinterpretq_s8_s64(both.val[3])}};
+    return vld4q_s64((const int64_t *)(const void *)first);
 }
 
 /* The same token twice. */
 inline_always token_pair alone_at(const uint8_t *only)
 {
-    int64x2_t a = vreinterpretq_s64_u8(vld1q_u8(only)), b = vreinterpretq_s64_u8(vld1q_u8(only + 16));
-    return (token_pair){{vreinterpretq_s8_s64(vzip1q_s64(a, a)), vreinterpretq_s8_s64(vzip2q_s64(a, a)),
-                         vreinterpretq_s8_s64(vzip1q_s64(b, b)), vreinterpretq_s8_s64(vzip2q_s64(b, b))}};
+    return vld4q_dup_s64((const int64_t *)(const void *)only);
 }
 
 /* A number of each token, and again: for two pairs. */
@@ -102,13 +101,13 @@ inline_always const uint8_t *add_opened_group(quant_type type, const uint8_t *op
         int8x16x4_t w = vld1q_s8_x4((const int8_t *)opened);
         opened = step(opened, 64);
         for (size_t p = 0; p < pairs; p++) {
-            dots[r][p] = vmmlaq_s32(dots[r][p], w.val[0], token[p].columns[0]);
-            dots[r][p] = vmmlaq_s32(dots[r][p], w.val[1], token[p].columns[1]);
+            dots[r][p] = vmmlaq_s32(dots[r][p], w.val[0], columns_of(&token[p], 0));
+            dots[r][p] = vmmlaq_s32(dots[r][p], w.val[1], columns_of(&token[p], 1));
             int32x4_t low = dots[r][p];
             if (type == QUANT_Q6_K)
                 dots[r][p] = vdupq_n_s32(0);
-            dots[r][p] = vmmlaq_s32(dots[r][p], w.val[2], token[p].columns[2]);
-            dots[r][p] = vmmlaq_s32(dots[r][p], w.val[3], token[p].columns[3]);
+            dots[r][p] = vmmlaq_s32(dots[r][p], w.val[2], columns_of(&token[p], 2));
+            dots[r][p] = vmmlaq_s32(dots[r][p], w.val[3], columns_of(&token[p], 3));
             if (type == QUANT_Q6_K)
                 dots[r][p] = vmlaq_s32(vmulq_s32(low, integers_at(opened + (r == 0 ? 96 : 48))), dots[r][p],
                                        integers_at(opened + (r == 0 ? 128 : 80)));
