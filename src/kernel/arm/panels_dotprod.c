@@ -1,5 +1,5 @@
 /* Products of packed weights with `sdot` (Armv8.2 dotprod: Cortex-A76 and most since). A block is 32 of them for each
- * token, and 16 operations that begin, convert and scale the sums. */
+ * token, and 12 operations that convert and scale the sums. */
 #include "base/cpu_features.h"
 
 enum { SCALE_COPIES = 1, OPEN_FROM = 5 };

@@ -1,7 +1,7 @@
 /* Products of packed weights with `smmla` (Armv8.6 i8mm: Cortex-X2, A710, Neoverse V1 and most since): two rows × eight
  * columns with two tokens × eight levels, into four sums. Many tokens go this way, in pairs; one and two by `sdot`.
  *
- * A block is 16 of them for each token, and as many operations that begin, convert and scale the sums as with `sdot`. */
+ * A block is 16 of them for each token, and as many operations that convert and scale the sums as with `sdot`. */
 #include "base/cpu_features.h"
 
 enum { SCALE_COPIES = 2, OPEN_FROM = 5, ROW_PAIRS = 8, TOKEN_PAIRS = 2 };
