@@ -5,6 +5,8 @@
  * in turn, which a plain reading loop gains a third from, made decoding a quarter slower. */
 #include "kernel/panel_product.h"
 
+#include <string.h>
+
 enum { CHUNK_BYTES = 256 << 10 };
 
 size_t panel_scratch_bytes(size_t columns)
@@ -26,23 +28,38 @@ static void fetch_rows(const matmul_job *job, size_t token, size_t tokens, size_
         __builtin_prefetch(row_of(job, token + t, row), 1);
 }
 
-static void write_row(const matmul_job *job, size_t token, size_t row, size_t count, const float *sums)
+static void write_row(const matmul_job *job, float *y, size_t row, size_t count, const float *sums)
 {
-    float *y = row_of(job, token, row);
     for (size_t r = 0; r < count; r++) {
         float value = job->bias != NULL ? sums[r] + job->bias[row + r] : sums[r];
         y[r] = job->accumulate ? y[r] + value : value;
     }
 }
 
+/* By itself, so that the usual panel does not save the registers that this one wants. */
+__attribute__((noinline)) static void write_rows(const matmul_job *job, size_t token, size_t tokens, size_t row,
+                                                 size_t count, const float *sums)
+{
+    for (size_t t = 0; t < tokens; t++)
+        write_row(job, row_of(job, token + t, row), row, count, sums + t * PANEL_ROWS);
+}
+
+static inline void add_rows(float *restrict y, const float *restrict sums)
+{
+    for (size_t r = 0; r < PANEL_ROWS; r++)
+        y[r] += sums[r];
+}
+
 void panel_write(const matmul_job *job, size_t token, size_t tokens, size_t row, size_t count, const float *sums)
 {
-    for (size_t t = 0; t < tokens; t++) {
-        if (count == PANEL_ROWS)
-            write_row(job, token + t, row, PANEL_ROWS, sums + t * PANEL_ROWS);
-        else
-            write_row(job, token + t, row, count, sums + t * PANEL_ROWS);
-    }
+    if (count < PANEL_ROWS || job->bias != NULL)
+        write_rows(job, token, tokens, row, count, sums);
+    else if (job->accumulate)
+        for (size_t t = 0; t < tokens; t++)
+            add_rows(row_of(job, token + t, row), sums + t * PANEL_ROWS);
+    else
+        for (size_t t = 0; t < tokens; t++)
+            memcpy(row_of(job, token + t, row), sums + t * PANEL_ROWS, PANEL_ROWS * sizeof *sums);
 }
 
 /* Tiles write whole panels into y by themselves where they can: what passes through memory keeps the next tile waiting. */

@@ -2,6 +2,7 @@
  * and where an ARMv7 register takes a subnormal for zero, the level is zero anyway. */
 #include <arm_neon.h>
 #include <math.h>
+#include <string.h>
 
 #include "kernel/arm/arm_kernels.h"
 
@@ -18,44 +19,78 @@ static inline int32x4_t rounded(float32x4_t value)
 #endif
 }
 
-static inline float largest_of(float32x4_t value)
+#if defined(__aarch64__)
+
+static inline uint32_t largest_of(uint32x4_t value)
 {
-    float32x2_t pair = vmax_f32(vget_low_f32(value), vget_high_f32(value));
-    return vget_lane_f32(vpmax_f32(pair, pair), 0);
+    return vmaxvq_u32(value);
 }
 
-static inline int32_t sum_of(int32x4_t value)
+static inline int8x16_t narrowed(const int32x4_t value[4])
 {
-    int32x2_t pair = vadd_s32(vget_low_s32(value), vget_high_s32(value));
+    int16x8_t low = vuzp1q_s16(vreinterpretq_s16_s32(value[0]), vreinterpretq_s16_s32(value[1]));
+    int16x8_t high = vuzp1q_s16(vreinterpretq_s16_s32(value[2]), vreinterpretq_s16_s32(value[3]));
+    return vuzp1q_s8(vreinterpretq_s8_s16(low), vreinterpretq_s8_s16(high));
+}
+
+static inline int32_t sum_of(int8x16_t value)
+{
+    return vaddlvq_s8(value);
+}
+
+#else
+
+static inline uint32_t largest_of(uint32x4_t value)
+{
+    uint32x2_t pair = vmax_u32(vget_low_u32(value), vget_high_u32(value));
+    return vget_lane_u32(vpmax_u32(pair, pair), 0);
+}
+
+static inline int8x16_t narrowed(const int32x4_t value[4])
+{
+    int16x8_t low = vcombine_s16(vmovn_s32(value[0]), vmovn_s32(value[1]));
+    int16x8_t high = vcombine_s16(vmovn_s32(value[2]), vmovn_s32(value[3]));
+    return vcombine_s8(vmovn_s16(low), vmovn_s16(high));
+}
+
+static inline int32_t sum_of(int8x16_t value)
+{
+    int32x4_t four = vpaddlq_s16(vpaddlq_s8(value));
+    int32x2_t pair = vadd_s32(vget_low_s32(four), vget_high_s32(four));
     return vget_lane_s32(vpadd_s32(pair, pair), 0);
 }
 
-static void store_block(const float *values, uint8_t *block, size_t width, size_t index)
+#endif
+
+/* Sixteen values. Returns the sum of their levels. */
+static inline int32_t store_levels(const float32x4_t value[4], float factor, int8_t *levels)
 {
-    float32x4_t value[QUADS], largest = vdupq_n_f32(0);
+    int32x4_t level[4];
+    for (size_t i = 0; i < 4; i++)
+        level[i] = rounded(vmulq_n_f32(value[i], factor));
+    int8x16_t bytes = narrowed(level);
+    vst1q_s8(levels, bytes);
+    return sum_of(bytes);
+}
+
+static inline void store_block(const float *values, uint8_t *block, size_t width, size_t index)
+{
+    float32x4_t value[QUADS];
     uint32x4_t sizes = vdupq_n_u32(0); /* bits of sizes are ordered as the sizes are, and end with infinity and NaN */
     for (size_t i = 0; i < QUADS; i++) {
         value[i] = vld1q_f32(values + 4 * i);
         sizes = vmaxq_u32(sizes, vreinterpretq_u32_f32(vabsq_f32(value[i])));
     }
-    largest = vreinterpretq_f32_u32(sizes);
-    uint32x4_t odd = vcgeq_u32(sizes, vdupq_n_u32(0x7f800000u));
-    bool finite = sum_of(vreinterpretq_s32_u32(odd)) == 0;
-    float most = finite ? largest_of(largest) : 0, factor = int8_factor(most);
-    float scale = finite ? int8_scale(most) : NAN;
-    int32x4_t halves[2] = {vdupq_n_s32(0), vdupq_n_s32(0)};
+    uint32_t most = largest_of(sizes);
     int8_t *levels = (int8_t *)block + INT8_BLOCK * index;
-    for (size_t i = 0; i < QUADS; i += 2) {
-        int32x4_t low = vdupq_n_s32(0), high = low;
-        if (finite) {
-            low = rounded(vmulq_n_f32(value[i], factor));
-            high = rounded(vmulq_n_f32(value[i + 1], factor));
-        }
-        halves[i / 4] = vaddq_s32(halves[i / 4], vaddq_s32(low, high));
-        vst1_s8(levels + 4 * i, vmovn_s16(vcombine_s16(vmovn_s32(low), vmovn_s32(high))));
+    if (most >= 0x7f800000u) {
+        memset(levels, 0, INT8_BLOCK);
+        int8_put_sums(block, width, index, NAN, 0, 0);
+        return;
     }
-    int32_t half = sum_of(halves[0]), sum = half + sum_of(halves[1]);
-    int8_put_sums(block, width, index, scale, sum, half);
+    float largest = f32_from_bits(most), factor = int8_factor(largest);
+    int32_t half = store_levels(value, factor, levels), rest = store_levels(value + 4, factor, levels + 16);
+    int8_put_sums(block, width, index, int8_scale(largest), half + rest, half);
 }
 
 void int8_tokens_store_neon(const float *values, size_t columns, void *tile, size_t width, size_t index)

@@ -25,10 +25,15 @@ inline_always bool has_minimum(quant_type type)
     return type == QUANT_Q4_1 || type == QUANT_Q5_1 || type == QUANT_Q4_K || type == QUANT_Q5_K;
 }
 
-/* Two floats for each row: the second is the minimum, or in Q6_K the scale of the last 16 columns. */
-inline_always bool has_second(quant_type type)
+inline_always bool has_header(quant_type type)
 {
-    return has_minimum(type) || type == QUANT_Q6_K;
+    return type == QUANT_Q4_K || type == QUANT_Q5_K || type == QUANT_Q6_K || type == QUANT_IQ4_XS;
+}
+
+/* How many numbers row_scales has for each row. */
+inline_always size_t scale_count(quant_type type)
+{
+    return type == QUANT_Q6_K ? 3 : has_minimum(type) ? 2 : 1;
 }
 
 inline_always bool has_fifth_bit(quant_type type)
@@ -46,7 +51,25 @@ inline_always int level_offset(quant_type type)
     return type == QUANT_Q4_0 ? 8 : type == QUANT_Q5_0 ? 16 : type == QUANT_Q6_K ? 32 : 0;
 }
 
+/* at + bytes, as a step that can be part of the load before it: the compiler would rather add to where the block began. */
+inline_always const uint8_t *step(const uint8_t *at, size_t bytes)
+{
+    at += bytes;
+    __asm__("" : "+r"(at));
+    return at;
+}
+
 /* ---- levels ---- */
+
+/* 64 bytes: where it can be, by one instruction. */
+inline_always uint8x16x4_t four_registers(const uint8_t *at)
+{
+#if defined(__aarch64__)
+    return vld1q_u8_x4(at);
+#else
+    return (uint8x16x4_t){{vld1q_u8(at), vld1q_u8(at + 16), vld1q_u8(at + 32), vld1q_u8(at + 48)}};
+#endif
+}
 
 inline_always int8x16_t code_book(uint8x16_t level)
 {
@@ -59,52 +82,75 @@ inline_always int8x16_t code_book(uint8x16_t level)
 #endif
 }
 
-/* Bits of `mask`, after moving each byte up, or down, by a number that the compiler knows. */
-inline_always uint8x16_t moved_bits(uint8x16_t bits, int up, uint8_t mask)
+/* Each byte moved up, or down, by a number that the compiler knows. */
+inline_always uint8x16_t moved_bits(uint8x16_t bits, int up)
 {
-    uint8x16_t moved = up >= 0 ? bits << (uint8_t)up : bits >> (uint8_t)-up;
-    return vandq_u8(moved, vdupq_n_u8(mask));
+    return up >= 0 ? bits << (uint8_t)up : bits >> (uint8_t)-up;
 }
 
-/* Row group `group` of a block whose levels begin at `at`; `bytes`: the register of 4-bit levels at 64j + 16 group. */
-inline_always level_pair unpacked(quant_type type, uint8x16_t bytes, const uint8_t *at, size_t j, size_t group)
+/* `bits` where the mask has ones, and `level` elsewhere. */
+inline_always uint8x16_t inserted(uint8x16_t level, uint8x16_t bits, uint8_t mask)
 {
-    uint8x16_t low = vandq_u8(bytes, vdupq_n_u8(15)), high = vshrq_n_u8(bytes, 4);
+    return vbslq_u8(vdupq_n_u8(mask), bits, level);
+}
+
+/* The register of 4-bit levels that stands at 64j + 16 group of a block; `high`: where its high bits begin. */
+inline_always level_pair unpacked(quant_type type, uint8x16_t bytes, const uint8_t *high, size_t j, size_t group)
+{
+    uint8x16_t low = vandq_u8(bytes, vdupq_n_u8(15)), rest = vshrq_n_u8(bytes, 4);
     if (has_code_book(type))
-        return (level_pair){code_book(low), code_book(high)};
+        return (level_pair){code_book(low), code_book(rest)};
     if (has_fifth_bit(type)) {
-        uint8x16_t bits = vld1q_u8(at + 256 + 16 * group);
-        low = vorrq_u8(low, moved_bits(bits, 4 - (int)j, 16));
-        high = vorrq_u8(high, moved_bits(bits, -(int)j, 16));
+        uint8x16_t bits = vld1q_u8(high + 16 * group);
+        low = inserted(low, moved_bits(bits, 4 - (int)j), 16);
+        rest = inserted(rest, moved_bits(bits, -(int)j), 16);
     }
     if (type == QUANT_Q6_K) {
-        low = vorrq_u8(low, moved_bits(vld1q_u8(at + 256 + 16 * group), 4 - 2 * (int)j, 48));
-        high = vorrq_u8(high, moved_bits(vld1q_u8(at + 320 + 16 * group), 4 - 2 * (int)j, 48));
+        low = inserted(low, moved_bits(vld1q_u8(high + 16 * group), 4 - 2 * (int)j), 48);
+        rest = inserted(rest, moved_bits(vld1q_u8(high + 64 + 16 * group), 4 - 2 * (int)j), 48);
     }
-    return (level_pair){vreinterpretq_s8_u8(low), vreinterpretq_s8_u8(high)};
+    return (level_pair){vreinterpretq_s8_u8(low), vreinterpretq_s8_u8(rest)};
 }
 
+/* Of the block whose levels begin at `at`. */
 inline_always level_pair level_pair_at(quant_type type, const uint8_t *at, size_t j, size_t group)
 {
     if (type == QUANT_Q8_0)
         return (level_pair){vld1q_s8((const int8_t *)at + 64 * j + 16 * group),
                             vld1q_s8((const int8_t *)at + 256 + 64 * j + 16 * group)};
-    return unpacked(type, vld1q_u8(at + 64 * j + 16 * group), at, j, group);
+    return unpacked(type, vld1q_u8(at + 64 * j + 16 * group), at + 256, j, group);
 }
 
-/* All row groups: where it can be, by one instruction. */
-inline_always void level_pairs(quant_type type, const uint8_t *at, size_t j, level_pair pair[ROW_GROUPS])
+/* Of all row groups; `at`: where register j of the levels' first half begins. Returns where the next does. */
+inline_always const uint8_t *level_pairs(quant_type type, const uint8_t *at, size_t j, level_pair pair[ROW_GROUPS])
 {
-#if defined(__aarch64__)
-    if (type != QUANT_Q8_0) {
-        uint8x16x4_t bytes = vld1q_u8_x4(at + 64 * j);
+    if (type == QUANT_Q8_0) {
         for (size_t g = 0; g < ROW_GROUPS; g++)
-            pair[g] = unpacked(type, bytes.val[g], at, j, g);
-        return;
+            pair[g] = level_pair_at(type, at, 0, g);
+        return step(at, 64);
     }
-#endif
+    uint8x16x4_t bytes = four_registers(at);
+    at = step(at, 64);
     for (size_t g = 0; g < ROW_GROUPS; g++)
-        pair[g] = level_pair_at(type, at, j, g);
+        pair[g] = unpacked(type, bytes.val[g], at + 64 * (3 - j), j, g);
+    return at;
+}
+
+/* All four pairs of a row group of Q6_K. Fields of two bits with nothing between them and the next but one serve two pairs
+ * each: they are inserted above a nibble without masking it. */
+inline_always void six_bit_pairs(const uint8_t *at, size_t group, level_pair pair[4])
+{
+    uint8x16_t low = vld1q_u8(at + 256 + 16 * group), high = vld1q_u8(at + 320 + 16 * group);
+    uint8x16_t mask = vdupq_n_u8(0x33);
+#pragma GCC unroll 2
+    for (size_t j = 0; j < 2; j++, low = vshrq_n_u8(low, 2), high = vshrq_n_u8(high, 2)) {
+        uint8x16_t fields = vandq_u8(low, mask), rest = vandq_u8(high, mask);
+        uint8x16_t near = vld1q_u8(at + 64 * j + 16 * group), far = vld1q_u8(at + 64 * (j + 2) + 16 * group);
+        pair[j].high = vreinterpretq_s8_u8(vsriq_n_u8(vshlq_n_u8(rest, 4), near, 4));
+        pair[j].low = vreinterpretq_s8_u8(vsliq_n_u8(near, fields, 4));
+        pair[j + 2].high = vreinterpretq_s8_u8(vsriq_n_u8(rest, far, 4));
+        pair[j + 2].low = vreinterpretq_s8_u8(inserted(fields, far, 15));
+    }
 }
 
 /* ---- scales ---- */
@@ -127,43 +173,75 @@ inline_always float32x4_t halves_at(const uint8_t *at)
 #endif
 }
 
-inline_always float32x4_t unsigned_at(const uint8_t *at)
+/* Of all sixteen rows. */
+inline_always void all_halves_at(const uint8_t *at, float32x4_t value[ROW_GROUPS])
 {
-    uint8x8_t bytes = vreinterpret_u8_u32(vdup_n_u32(load_u32(at)));
-    return vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(bytes))));
+#if defined(__aarch64__)
+    float16x8_t eight[2] = {vreinterpretq_f16_u8(vld1q_u8(at)), vreinterpretq_f16_u8(vld1q_u8(at + 16))};
+    for (size_t g = 0; g < ROW_GROUPS; g++)
+        value[g] = g % 2 == 0 ? vcvt_f32_f16(vget_low_f16(eight[g / 2])) : vcvt_high_f32_f16(eight[g / 2]);
+#else
+    for (size_t g = 0; g < ROW_GROUPS; g++)
+        value[g] = halves_at(at + 8 * g);
+#endif
 }
 
-inline_always float32x4_t signed_at(const uint8_t *at)
+inline_always void all_unsigned_at(const uint8_t *at, int32x4_t value[ROW_GROUPS])
 {
-    int8x8_t bytes = vreinterpret_s8_u32(vdup_n_u32(load_u32(at)));
-    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(bytes))));
+    uint8x16_t bytes = vld1q_u8(at);
+    uint16x8_t half[2] = {vmovl_u8(vget_low_u8(bytes)), vmovl_u8(vget_high_u8(bytes))};
+    for (size_t g = 0; g < ROW_GROUPS; g += 2) {
+        value[g] = vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(half[g / 2])));
+        value[g + 1] = vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(half[g / 2])));
+    }
 }
 
+inline_always void all_signed_at(const uint8_t *at, int32x4_t value[ROW_GROUPS])
+{
+    int8x16_t bytes = vld1q_s8((const int8_t *)at);
+    int16x8_t half[2] = {vmovl_s8(vget_low_s8(bytes)), vmovl_s8(vget_high_s8(bytes))};
+    for (size_t g = 0; g < ROW_GROUPS; g += 2) {
+        value[g] = vmovl_s16(vget_low_s16(half[g / 2]));
+        value[g + 1] = vmovl_s16(vget_high_s16(half[g / 2]));
+    }
+}
+
+/* What a block's sums are multiplied with. In Q6_K, where the halves of a block have scales of their own, those are
+ * integers, and multiply the sums as integers before `scale` does. */
 typedef struct row_scales {
-    float32x4_t scale, second;
+    float32x4_t scale[ROW_GROUPS], minimum[ROW_GROUPS];
+    int32x4_t low[ROW_GROUPS], high[ROW_GROUPS];
 } row_scales;
 
-/* Those of row group `group`; `at`: where the scales of the block begin. */
-inline_always row_scales scales_of(quant_type type, const uint8_t *header, const uint8_t *at, size_t group)
+/* `at`: where the scales of the block begin. */
+inline_always row_scales scales_of(quant_type type, const uint8_t *header, const uint8_t *at)
 {
-    const uint8_t *half = (header != NULL ? header : at) + 8 * group, *byte = at + 4 * group;
-    row_scales s = {halves_at(half), vdupq_n_f32(0)};
-    switch (type) {
-    case QUANT_Q4_1:
-    case QUANT_Q5_1: s.second = halves_at(half + 32); break;
-    case QUANT_Q4_K:
-    case QUANT_Q5_K:
-        s.scale = vmulq_f32(s.scale, unsigned_at(byte));
-        s.second = vmulq_f32(vnegq_f32(halves_at(half + 32)), unsigned_at(byte + 16));
-        break;
-    case QUANT_Q6_K:
-        s.second = vmulq_f32(s.scale, signed_at(byte + 16));
-        s.scale = vmulq_f32(s.scale, signed_at(byte));
-        break;
-    case QUANT_IQ4_XS: s.scale = vmulq_f32(s.scale, signed_at(byte)); break;
-    default: break;
+    row_scales s;
+    const uint8_t *halves = has_header(type) ? header : at;
+    all_halves_at(halves, s.scale);
+    if (has_minimum(type))
+        all_halves_at(halves + 32, s.minimum);
+    if (type == QUANT_Q4_K || type == QUANT_Q5_K) {
+        all_unsigned_at(at, s.low);
+        all_unsigned_at(at + 16, s.high);
+        for (size_t g = 0; g < ROW_GROUPS; g++) {
+            s.scale[g] = vmulq_f32(s.scale[g], vcvtq_f32_s32(s.low[g]));
+            s.minimum[g] = vmulq_f32(vnegq_f32(s.minimum[g]), vcvtq_f32_s32(s.high[g]));
+        }
+    } else if (has_header(type)) {
+        all_signed_at(at, s.low);
+        if (type == QUANT_Q6_K)
+            all_signed_at(at + 16, s.high);
+        for (size_t g = 0; g < ROW_GROUPS && type == QUANT_IQ4_XS; g++)
+            s.scale[g] = vmulq_f32(s.scale[g], vcvtq_f32_s32(s.low[g]));
     }
     return s;
+}
+
+/* The sums of the halves of a Q6_K block, scaled: at most 2 · 32 · 127 · 16 · 128. */
+inline_always int32x4_t joined(const row_scales *w, size_t group, int32x4_t low, int32x4_t high)
+{
+    return vmlaq_s32(vmulq_s32(low, w->low[group]), high, w->high[group]);
 }
 
 #endif

@@ -10,21 +10,24 @@
 
 enum {
     ARM_TOKENS = 4,          /* multiplied together */
-    OPENED_BLOCKS = 16,      /* of a piece; a multiple of what shares a header */
-    OPENED_BLOCK_BYTES = 768 /* at most: 512 levels, two floats for each row, which smmla wants twice */
+    OPENED_BLOCKS = 24,      /* of a piece; a multiple of what shares a header */
+    OPENED_BLOCK_BYTES = 896 /* at most: 512 levels, three numbers for each row, which smmla wants twice */
 };
 
-/* Products of `blocks` blocks with tokens [first, first + n) of a tile of `width` tokens (`x`: its first of these blocks),
- * added to sums[n][PANEL_ROWS]; n is the function's own. */
-typedef void arm_multiply(const uint8_t *blocks, size_t count, const uint8_t *x, size_t width, size_t first,
-                          float *sums);
+/* Sets sums[n][PANEL_ROWS] to the products of a panel of `count` blocks with a tile of n tokens; n is the function's own. */
+typedef void arm_straight(const uint8_t *panel, size_t count, const uint8_t *x, float *sums);
+
+/* Products of `count` opened blocks with tokens [first, first + n) of a tile of `width` tokens (`x`: its first of these
+ * blocks), added to sums[n][PANEL_ROWS], or, if these blocks begin their panel, put there. */
+typedef void arm_opened(const uint8_t *opened, size_t count, const uint8_t *x, size_t width, size_t first, bool begins,
+                        float *sums);
 
 typedef struct arm_format {
-    size_t open_from; /* tokens */
+    size_t open_from;                   /* tokens: at most ARM_TOKENS + 1 */
+    arm_straight *straight[ARM_TOKENS]; /* [n − 1]: n tokens */
     /* Opens `count` blocks from `panel` on, where a header stands if the format has any. */
     void (*open)(const uint8_t *panel, size_t count, uint8_t *opened);
-    arm_multiply *straight[ARM_TOKENS]; /* [n − 1]: n tokens; blocks of the panel */
-    arm_multiply *opened[ARM_TOKENS];
+    arm_opened *opened[ARM_TOKENS];
 } arm_format;
 
 /* Rows [begin, end) of the job, `begin` a multiple of PANEL_ROWS. */

@@ -31,8 +31,8 @@ inline_always void walk(block_walk *at, panel_sizes sizes, size_t block)
         at->next += sizes.header;
     }
     at->levels = at->next;
+    at->scales = at->next + (sizes.block - sizes.scales);
     at->next += sizes.block;
-    at->scales = at->next - sizes.scales;
 }
 
 inline_always float32x4_t fused(float32x4_t sum, float32x4_t a, float32x4_t b)
@@ -47,38 +47,19 @@ inline_always float32x4_t fused(float32x4_t sum, float32x4_t a, float32x4_t b)
 /* Keeps what is loaded after this from being loaded before, and from taking registers there. */
 #define NOT_BEFORE() __asm__ volatile("" ::: "memory")
 
-/* at + bytes, as a step that can be part of the load before it: the compiler would rather add to where the block began. */
-inline_always const uint8_t *step(const uint8_t *at, size_t bytes)
-{
-    at += bytes;
-    __asm__("" : "+r"(at));
-    return at;
-}
-
 inline_always float32x4_t floats_at(const uint8_t *at)
 {
     return vld1q_f32((const float *)(const void *)at);
 }
 
+inline_always int32x4_t integers_at(const uint8_t *at)
+{
+    return vreinterpretq_s32_f32(floats_at(at));
+}
+
 inline_always void store_floats(uint8_t *at, float32x4_t value)
 {
     vst1q_f32((float *)(void *)at, value);
-}
-
-/* Numbers of tokens, one after the other: those of four are loaded at once. */
-typedef struct token_numbers {
-    const uint8_t *at;
-    float32x4_t four;
-} token_numbers;
-
-inline_always token_numbers token_numbers_at(const uint8_t *at, size_t tokens)
-{
-    return (token_numbers){at, tokens == 4 ? floats_at(at) : vdupq_n_f32(0)};
-}
-
-inline_always float token_float(token_numbers numbers, size_t t, size_t tokens)
-{
-    return tokens == 4 ? numbers.four[t] : load_f32(numbers.at + 4 * t);
 }
 
 /* sum + scales of rows and token × dots. */
@@ -95,15 +76,14 @@ inline_always int32x4_t first_sum(quant_type type, int32x4_t eighth)
 
 /* One function for each format and number of tokens, all of them inlined from the same bodies. */
 #define ARM_MULTIPLY(format, name, count)                                                                              \
-    static void name##_straight_##count(const uint8_t *panel, size_t blocks, const uint8_t *x, size_t width,           \
-                                        size_t first, float *sums)                                                     \
+    static void name##_straight_##count(const uint8_t *panel, size_t blocks, const uint8_t *x, float *sums)            \
     {                                                                                                                  \
-        multiply_panel(QUANT_##format, name##_sizes, panel, blocks, x, width, first, sums, count);                     \
+        multiply_panel(QUANT_##format, name##_sizes, panel, blocks, x, sums, count);                                   \
     }                                                                                                                  \
     static void name##_opened_##count(const uint8_t *opened, size_t blocks, const uint8_t *x, size_t width,            \
-                                      size_t first, float *sums)                                                       \
+                                      size_t first, bool begins, float *sums)                                          \
     {                                                                                                                  \
-        multiply_opened(QUANT_##format, opened, blocks, x, width, first, sums, count);                                 \
+        multiply_opened(QUANT_##format, opened, blocks, x, width, first, begins, sums, count);                         \
     }
 
 #define PANEL_FUNCTIONS(format, name, level_bits, high_bits, scale_bytes, header_bytes)                                \
@@ -136,8 +116,22 @@ inline_always int32x4_t first_sum(quant_type type, int32x4_t eighth)
 /* ---- bodies over all blocks ---- */
 
 /* Loops over arrays that shall become registers are unrolled at once; later is too late for that. */
-inline_always void load_sums(const float *sums, float32x4_t sum[][ROW_GROUPS], size_t tokens)
+inline_always void begin_sums(float32x4_t sum[][ROW_GROUPS], size_t tokens)
 {
+#pragma GCC unroll 8
+    for (size_t t = 0; t < tokens; t++)
+#pragma GCC unroll 8
+        for (size_t g = 0; g < ROW_GROUPS; g++)
+            sum[t][g] = vdupq_n_f32(0);
+}
+
+/* What a panel's pieces before this one came to. */
+inline_always void load_sums(const float *sums, bool begins, float32x4_t sum[][ROW_GROUPS], size_t tokens)
+{
+    if (begins) {
+        begin_sums(sum, tokens);
+        return;
+    }
 #pragma GCC unroll 8
     for (size_t t = 0; t < tokens; t++)
 #pragma GCC unroll 8
@@ -172,29 +166,28 @@ inline_always void token_block_next(token_block *x)
     x->scales += INT8_BLOCK_BYTES / 4 * x->apart;
 }
 
-inline_always void add_block(quant_type type, const block_walk *at, token_block x, float32x4_t sum[][ROW_GROUPS],
+inline_always void add_block(quant_type type, block_walk *at, token_block x, float32x4_t sum[][ROW_GROUPS],
                              size_t tokens);
 inline_always void open_block(quant_type type, const block_walk *at, uint8_t *opened);
 
 inline_always void multiply_panel(quant_type type, panel_sizes sizes, const uint8_t *panel, size_t blocks,
-                                  const uint8_t *x, size_t width, size_t first, float *sums, size_t tokens)
+                                  const uint8_t *x, float *sums, size_t tokens)
 {
     block_walk at = {.next = panel};
-    token_block token = token_block_at(x, width, first);
     float32x4_t sum[ARM_TOKENS][ROW_GROUPS];
-    load_sums(sums, sum, tokens);
+    begin_sums(sum, tokens);
     for (size_t b = 0; b < blocks; b++) {
         walk(&at, sizes, b);
-        add_block(type, &at, token, sum, tokens);
-        token_block_next(&token);
+        add_block(type, &at, token_block_at(x, tokens, 0), sum, tokens);
+        x += INT8_BLOCK_BYTES * tokens;
     }
     store_sums(sums, sum, tokens);
 }
 
-/* In bytes: levels, and one or two floats for each row, each of them `copies` times. */
+/* In bytes: levels, and the numbers of each row, each of them `copies` times. */
 inline_always size_t opened_bytes(quant_type type, size_t copies)
 {
-    return PANEL_ROWS * PANEL_BLOCK + (has_second(type) ? 2u : 1u) * PANEL_ROWS * sizeof(float) * copies;
+    return PANEL_ROWS * PANEL_BLOCK + scale_count(type) * PANEL_ROWS * sizeof(float) * copies;
 }
 
 inline_always void open_blocks(quant_type type, panel_sizes sizes, const uint8_t *panel, size_t blocks, uint8_t *opened)
@@ -203,6 +196,18 @@ inline_always void open_blocks(quant_type type, panel_sizes sizes, const uint8_t
     for (size_t b = 0; b < blocks; b++, opened += opened_bytes(type, SCALE_COPIES)) {
         walk(&at, sizes, b);
         open_block(type, &at, opened);
+    }
+}
+
+/* A row group's numbers into an opened block, each kind `apart` bytes behind the one before. */
+inline_always void put_scales(quant_type type, const row_scales *w, size_t group, uint8_t *at, size_t apart)
+{
+    store_floats(at, w->scale[group]);
+    if (has_minimum(type))
+        store_floats(at + apart, w->minimum[group]);
+    if (type == QUANT_Q6_K) {
+        store_floats(at + apart, vreinterpretq_f32_s32(w->low[group]));
+        store_floats(at + 2 * apart, vreinterpretq_f32_s32(w->high[group]));
     }
 }
 

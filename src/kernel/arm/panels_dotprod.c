@@ -1,5 +1,5 @@
 /* Products of packed weights with `sdot` (Armv8.2 dotprod: Cortex-A76 and most since). A block is 32 of them for each
- * token, and 16 operations that begin, convert and scale the sums. */
+ * token, and 12 operations that convert and scale the sums. */
 #include "base/cpu_features.h"
 
 enum { SCALE_COPIES = 1, OPEN_FROM = 5 };
@@ -7,9 +7,10 @@ enum { SCALE_COPIES = 1, OPEN_FROM = 5 };
 
 /* opened block, for each of four row groups:
  *
- *     int8 levels[columns 4k … 4k + 3: 8][row 4][column 4] · float scale[row 4] · float second[row 4] */
+ *     int8 levels[columns 4k … 4k + 3: 8][row 4][column 4] · scales[row 4], as put_scales leaves them */
 inline_always void open_block(quant_type type, const block_walk *at, uint8_t *opened)
 {
+    row_scales w = scales_of(type, at->header, at->scales);
     for (size_t g = 0; g < ROW_GROUPS; g++, opened += opened_bytes(type, SCALE_COPIES) / ROW_GROUPS) {
         level_pair pair[4];
         signed_pairs(type, at->levels, g, pair);
@@ -17,10 +18,7 @@ inline_always void open_block(quant_type type, const block_walk *at, uint8_t *op
             vst1q_s8((int8_t *)opened + 16 * j, pair[j].low);
         for (size_t j = 0; j < 4; j++)
             vst1q_s8((int8_t *)opened + 64 + 16 * j, pair[j].high);
-        row_scales w = scales_of(type, at->header, at->scales, g);
-        store_floats(opened + 128, w.scale);
-        if (has_second(type))
-            store_floats(opened + 144, w.second);
+        put_scales(type, &w, g, opened + 128, 16);
     }
 }
 
@@ -38,14 +36,20 @@ inline_always void open_block(quant_type type, const block_walk *at, uint8_t *op
             dots[t] = vdotq_laneq_s32(dots[t], w.val[3], token[t].half, 3);                                            \
     }
 
-inline_always void add_dots(const uint8_t *scales, token_block x, const int32x4_t *dots, size_t group,
-                            float32x4_t sum[][ROW_GROUPS], size_t tokens)
+/* Numbers of the tokens that are multiplied, one of each. */
+typedef struct numbers_of_four {
+    const uint8_t *at;
+    float32x4_t four;
+} numbers_of_four;
+
+inline_always numbers_of_four numbers_at(const uint8_t *at, size_t tokens)
 {
-    NOT_BEFORE();
-    float32x4_t scale = floats_at(scales);
-    token_numbers token_scale = token_numbers_at(x.scales, tokens);
-    for (size_t t = 0; t < tokens; t++)
-        sum[t][group] = add_scaled(sum[t][group], scale, token_float(token_scale, t, tokens), dots[t]);
+    return (numbers_of_four){at, tokens == 4 ? floats_at(at) : vdupq_n_f32(0)};
+}
+
+inline_always float number_of(numbers_of_four numbers, size_t t, size_t tokens)
+{
+    return tokens == 4 ? numbers.four[t] : load_f32(numbers.at + 4 * t);
 }
 
 /* One row group of an opened block. The sixteen sums, the tokens' levels, four dots and four registers of weights are all
@@ -53,43 +57,50 @@ inline_always void add_dots(const uint8_t *scales, token_block x, const int32x4_
 inline_always const uint8_t *add_opened_group(quant_type type, const uint8_t *opened, size_t group, token_block x,
                                               const token_levels *token, float32x4_t sum[][ROW_GROUPS], size_t tokens)
 {
-    int32x4_t dots[ARM_TOKENS];
-    for (size_t t = 0; t < tokens; t++)
-        dots[t] = vdupq_n_s32(0);
+    int32x4_t dots[ARM_TOKENS], low[ARM_TOKENS];
+    begin_two(&dots[0], &dots[1]);
+    begin_two(&dots[2], &dots[3]);
     DOT16(opened, low);
     opened = step(opened, 64);
-    const uint8_t *scales = opened + 64;
     if (type == QUANT_Q6_K) {
-        add_dots(scales, x, dots, group, sum, tokens);
         for (size_t t = 0; t < tokens; t++)
-            dots[t] = vdupq_n_s32(0);
-        scales += 16;
+            low[t] = vmulq_s32(dots[t], integers_at(opened + 80));
+        begin_two(&dots[0], &dots[1]);
+        begin_two(&dots[2], &dots[3]);
     }
     DOT16(opened, high);
-    add_dots(scales, x, dots, group, sum, tokens);
-    if (has_minimum(type)) {
-        float32x4_t minimum = floats_at(scales + 16);
-        token_numbers scaled_sum = token_numbers_at(x.scales + x.apart, tokens);
+    opened = step(opened, 64);
+    if (type == QUANT_Q6_K)
         for (size_t t = 0; t < tokens; t++)
-            sum[t][group] = fused(sum[t][group], minimum, vdupq_n_f32(token_float(scaled_sum, t, tokens)));
+            dots[t] = vmlaq_s32(low[t], dots[t], integers_at(opened + 32));
+    NOT_BEFORE();
+    float32x4_t scale = floats_at(opened);
+    opened = step(opened, 16);
+    numbers_of_four token_scale = numbers_at(x.scales, tokens);
+    for (size_t t = 0; t < tokens; t++)
+        sum[t][group] = add_scaled(sum[t][group], scale, number_of(token_scale, t, tokens), dots[t]);
+    if (has_minimum(type)) {
+        float32x4_t minimum = floats_at(opened);
+        numbers_of_four scaled_sum = numbers_at(x.scales + x.apart, tokens);
+        for (size_t t = 0; t < tokens; t++)
+            sum[t][group] = fused(sum[t][group], minimum, vdupq_n_f32(number_of(scaled_sum, t, tokens)));
     }
-    return step(opened, opened_bytes(type, SCALE_COPIES) / ROW_GROUPS - 64);
+    return scale_count(type) == 1 ? opened : step(opened, 16 * (scale_count(type) - 1));
 }
 
 inline_always void multiply_opened(quant_type type, const uint8_t *opened, size_t blocks, const uint8_t *x,
-                                   size_t width, size_t first, float *sums, size_t tokens)
+                                   size_t width, size_t first, bool begins, float *sums, size_t tokens)
 {
     token_block at = token_block_at(x, width, first);
     float32x4_t sum[ARM_TOKENS][ROW_GROUPS];
-    load_sums(sums, sum, tokens);
-    for (size_t b = 0; b < blocks; b++) {
+    load_sums(sums, begins, sum, tokens);
+    for (; blocks > 0; blocks--) {
         token_levels token[ARM_TOKENS];
         for (size_t t = 0; t < tokens; t++)
             token[t] = token_at(at.levels + INT8_BLOCK * t);
-        opened = add_opened_group(type, opened, 0, at, token, sum, tokens);
-        opened = add_opened_group(type, opened, 1, at, token, sum, tokens);
-        opened = add_opened_group(type, opened, 2, at, token, sum, tokens);
-        opened = add_opened_group(type, opened, 3, at, token, sum, tokens);
+#pragma GCC unroll 8
+        for (size_t g = 0; g < ROW_GROUPS; g++)
+            opened = add_opened_group(type, opened, g, at, token, sum, tokens);
         token_block_next(&at);
     }
     store_sums(sums, sum, tokens);

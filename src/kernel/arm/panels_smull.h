@@ -68,12 +68,13 @@ inline_always void add_token(quant_type type, const block_walk *at, const uint8_
     bool split = type == QUANT_Q6_K; /* the halves of the block have their own scales */
     row_parts parts, rest;
     row_dots dots, rest_dots;
+    const uint8_t *levels = at->levels;
 #pragma GCC unroll 8
     for (size_t j = 0; j < 4; j++) {
         bool begins = j == 0 || fills_byte(type);
         int8x16_t low = four_levels(x + 4 * j), high = four_levels(x + 16 + 4 * j);
         level_pair w[ROW_GROUPS];
-        level_pairs(type, at->levels, j, w);
+        levels = level_pairs(type, levels, j, w);
         for (size_t g = 0; g < ROW_GROUPS; g++) {
             add_products(parts.part[g], w[g].low, low, begins);
             add_products(split ? rest.part[g] : parts.part[g], w[g].high, high, split && begins);
@@ -88,26 +89,28 @@ inline_always void add_token(quant_type type, const block_walk *at, const uint8_
     float scale = load_f32(numbers);
     int32x4_t all = first_sum(type, vdupq_n_s32((int32_t)load_u32(numbers + 2 * apart)));
     int32x4_t half = first_sum(type, vdupq_n_s32((int32_t)load_u32(numbers + 3 * apart)));
+    row_scales w = scales_of(type, at->header, at->scales);
     for (size_t g = 0; g < ROW_GROUPS; g++) {
-        row_scales w = scales_of(type, at->header, at->scales, g);
-        sum[g] = add_scaled(sum[g], w.scale, scale, vaddq_s32(rows_of(dots.dots[g]), split ? half : all));
+        int32x4_t products = vaddq_s32(rows_of(dots.dots[g]), split ? half : all);
         if (split)
-            sum[g] = add_scaled(sum[g], w.second, scale, vaddq_s32(rows_of(rest_dots.dots[g]), vsubq_s32(all, half)));
+            products = joined(&w, g, products, vaddq_s32(rows_of(rest_dots.dots[g]), vsubq_s32(all, half)));
+        sum[g] = add_scaled(sum[g], w.scale[g], scale, products);
         if (has_minimum(type))
-            sum[g] = fused(sum[g], w.second, vdupq_n_f32(load_f32(numbers + apart)));
+            sum[g] = fused(sum[g], w.minimum[g], vdupq_n_f32(load_f32(numbers + apart)));
     }
 }
 
-inline_always void add_block(quant_type type, const block_walk *at, token_block x, float32x4_t sum[][ROW_GROUPS],
+inline_always void add_block(quant_type type, block_walk *at, token_block x, float32x4_t sum[][ROW_GROUPS],
                              size_t tokens)
 {
     for (size_t t = 0; t < tokens; t++)
         add_token(type, at, x.levels + INT8_BLOCK * t, x.scales + 4 * t, x.apart, sum[t]);
 }
 
-/* opened block:  int8 levels[columns 4k … 4k + 3: 8][row 16][column 4] · float scale[16] · float second[16] */
+/* opened block:  int8 levels[columns 4k … 4k + 3: 8][row 16][column 4] · scales, as put_scales leaves them */
 inline_always void open_block(quant_type type, const block_walk *at, uint8_t *opened)
 {
+    row_scales w = scales_of(type, at->header, at->scales);
     for (size_t g = 0; g < ROW_GROUPS; g++) {
         level_pair pair[4];
         signed_pairs(type, at->levels, g, pair);
@@ -115,16 +118,13 @@ inline_always void open_block(quant_type type, const block_walk *at, uint8_t *op
             vst1q_s8((int8_t *)opened + 64 * j + 16 * g, pair[j].low);
             vst1q_s8((int8_t *)opened + 256 + 64 * j + 16 * g, pair[j].high);
         }
-        row_scales w = scales_of(type, at->header, at->scales, g);
-        store_floats(opened + 512 + 16 * g, w.scale);
-        if (has_second(type))
-            store_floats(opened + 576 + 16 * g, w.second);
+        put_scales(type, &w, g, opened + 512 + 16 * g, 64);
     }
 }
 
-/* Columns 4k …, k in [begin, end), of one token: adds them, scaled, to its sums. */
-inline_always void add_columns(quant_type type, const uint8_t *opened, const uint8_t *scales, const uint8_t *x,
-                               float token_scale, float32x4_t sum[ROW_GROUPS], size_t begin, size_t end)
+/* Columns 4k …, k in [begin, end), of one token. */
+inline_always void multiply_columns(quant_type type, const uint8_t *opened, const uint8_t *x, size_t begin, size_t end,
+                                    int32x4_t products[ROW_GROUPS])
 {
     row_parts parts;
     row_dots dots;
@@ -138,29 +138,39 @@ inline_always void add_columns(quant_type type, const uint8_t *opened, const uin
             widen(&dots, &parts, !fills_byte(type) || k == 1);
     }
     for (size_t g = 0; g < ROW_GROUPS; g++)
-        sum[g] = add_scaled(sum[g], floats_at(scales + 16 * g), token_scale, rows_of(dots.dots[g]));
+        products[g] = rows_of(dots.dots[g]);
+}
+
+/* One token with an opened block; `x`: the token's levels, `numbers`: its scale, which the others follow. */
+inline_always void add_opened(quant_type type, const uint8_t *opened, const uint8_t *x, const uint8_t *numbers,
+                              size_t apart, float32x4_t sum[ROW_GROUPS])
+{
+    int32x4_t products[ROW_GROUPS], rest[ROW_GROUPS];
+    multiply_columns(type, opened, x, 0, type == QUANT_Q6_K ? 4 : 8, products);
+    if (type == QUANT_Q6_K)
+        multiply_columns(type, opened, x, 4, 8, rest);
+    float scale = load_f32(numbers);
+    float32x4_t scaled_sum = vdupq_n_f32(load_f32(numbers + apart));
+    for (size_t g = 0; g < ROW_GROUPS; g++) {
+        const uint8_t *scales = opened + 512 + 16 * g;
+        if (type == QUANT_Q6_K)
+            products[g] =
+                vmlaq_s32(vmulq_s32(products[g], integers_at(scales + 64)), rest[g], integers_at(scales + 128));
+        sum[g] = add_scaled(sum[g], floats_at(scales), scale, products[g]);
+        if (has_minimum(type))
+            sum[g] = fused(sum[g], floats_at(scales + 64), scaled_sum);
+    }
 }
 
 inline_always void multiply_opened(quant_type type, const uint8_t *opened, size_t blocks, const uint8_t *x,
-                                   size_t width, size_t first, float *sums, size_t tokens)
+                                   size_t width, size_t first, bool begins, float *sums, size_t tokens)
 {
     token_block at = token_block_at(x, width, first);
     float32x4_t sum[ARM_TOKENS][ROW_GROUPS];
-    load_sums(sums, sum, tokens);
+    load_sums(sums, begins, sum, tokens);
     for (size_t b = 0; b < blocks; b++) {
-        for (size_t t = 0; t < tokens; t++) {
-            const uint8_t *levels = at.levels + INT8_BLOCK * t;
-            float scale = load_f32(at.scales + 4 * t);
-            if (type == QUANT_Q6_K) {
-                add_columns(type, opened, opened + 512, levels, scale, sum[t], 0, 4);
-                add_columns(type, opened, opened + 576, levels, scale, sum[t], 4, 8);
-            } else {
-                add_columns(type, opened, opened + 512, levels, scale, sum[t], 0, 8);
-            }
-            float32x4_t scaled_sum = vdupq_n_f32(load_f32(at.scales + at.apart + 4 * t));
-            for (size_t g = 0; g < ROW_GROUPS && has_minimum(type); g++)
-                sum[t][g] = fused(sum[t][g], floats_at(opened + 576 + 16 * g), scaled_sum);
-        }
+        for (size_t t = 0; t < tokens; t++)
+            add_opened(type, opened, at.levels + INT8_BLOCK * t, at.scales + 4 * t, at.apart, sum[t]);
         opened += opened_bytes(type, SCALE_COPIES);
         token_block_next(&at);
     }

@@ -9,41 +9,55 @@
 #include "kernel/generic/exp_lanes.h"
 #include "kernel/kernels.h"
 
-/* Up to LANE_COUNT numbers. */
-static inline lanes load_some(const float *at, size_t count)
+/* What follows the last whole lanes of a row, filled up with zeros. */
+static inline lanes load_rest(const float *at, size_t count)
 {
     lanes value = {0};
-    if (count >= LANE_COUNT)
-        return lanes_load(at);
     memcpy(&value, at, count * sizeof(float));
     return value;
 }
 
-static inline void store_some(float *at, lanes value, size_t count)
+static inline void store_rest(float *at, lanes value, size_t count)
 {
-    if (count >= LANE_COUNT)
-        lanes_store(at, value);
-    else
-        memcpy(at, &value, count * sizeof(float));
+    memcpy(at, &value, count * sizeof(float));
 }
+
+/* out[i] = operation(a[i], b[i]) over a row. */
+#define EACH(operation, a, b, out, count)                                                                              \
+    size_t i = 0;                                                                                                      \
+    for (; i + LANE_COUNT <= (count); i += LANE_COUNT)                                                                 \
+        lanes_store((out) + i, operation(lanes_load((a) + i), lanes_load((b) + i)));                                   \
+    if (i < (count))                                                                                                   \
+        store_rest((out) + i, operation(load_rest((a) + i, (count)-i), load_rest((b) + i, (count)-i)), (count)-i);
 
 static void rms_norm(const float *in, const float *weight, float epsilon, float *out, size_t count)
 {
     float mean = lanes_dot(in, in, count) / (float)count;
     float scale = 1 / sqrtf(mean + epsilon);
-    for (size_t i = 0; i < count; i += LANE_COUNT)
-        store_some(out + i, load_some(in + i, count - i) * scale * load_some(weight + i, count - i), count - i);
+    size_t i = 0;
+    for (; i + LANE_COUNT <= count; i += LANE_COUNT)
+        lanes_store(out + i, lanes_load(in + i) * scale * lanes_load(weight + i));
+    for (; i < count; i++)
+        out[i] = in[i] * scale * weight[i];
+}
+
+/* Pairs a, b by angles with cosine c and sine s. */
+static inline void rotate(float *a, float *b, const float *c, const float *s)
+{
+    lanes x = lanes_load(a), y = lanes_load(b), cosine = lanes_load(c), sine = lanes_load(s);
+    lanes_store(a, x * cosine - y * sine);
+    lanes_store(b, x * sine + y * cosine);
 }
 
 static void rope_halves(float *head, const float *cosine, const float *sine, size_t half)
 {
-    for (size_t i = 0; i < half; i += LANE_COUNT) {
-        size_t left = half - i;
-        lanes a = load_some(head + i, left), b = load_some(head + half + i, left);
-        lanes c = load_some(cosine + i, left), s = load_some(sine + i, left);
-        store_some(head + i, a * c - b * s, left);
-        store_some(head + half + i, a * s + b * c, left);
-    }
+    size_t i = 0, left = half % LANE_COUNT;
+    for (; i + LANE_COUNT <= half; i += LANE_COUNT)
+        rotate(head + i, head + half + i, cosine + i, sine + i);
+    lanes a = load_rest(head + i, left), b = load_rest(head + half + i, left);
+    lanes c = load_rest(cosine + i, left), s = load_rest(sine + i, left);
+    store_rest(head + i, a * c - b * s, left);
+    store_rest(head + half + i, a * s + b * c, left);
 }
 
 static void rope_pairs(float *head, const float *cosine, const float *sine, size_t half)
@@ -55,28 +69,37 @@ static void rope_pairs(float *head, const float *cosine, const float *sine, size
     }
 }
 
+static inline lanes silu_times(lanes x, lanes up)
+{
+    return x / (1 + lanes_exp(-x)) * up;
+}
+
 static void silu_gate(const float *gate, const float *up, float *out, size_t count)
 {
-    for (size_t i = 0; i < count; i += LANE_COUNT) {
-        lanes x = load_some(gate + i, count - i);
-        store_some(out + i, x / (1 + lanes_exp(-x)) * load_some(up + i, count - i), count - i);
-    }
+    EACH(silu_times, gate, up, out, count)
 }
 
 /* 0.5 x (1 + tanh(u)) with u = √(2/π) (x + 0.044715 x³), Hendrycks and Gimpel 2016; 1 + tanh(u) = 2 ÷ (1 + exp(−2u)). */
-static void gelu_gate(const float *gate, const float *up, float *out, size_t count)
+static inline lanes gelu_times(lanes x, lanes up)
 {
     const float root = 2 * 0.797884560802865f;
-    for (size_t i = 0; i < count; i += LANE_COUNT) {
-        lanes x = load_some(gate + i, count - i), u = root * (x + 0.044715f * x * x * x);
-        store_some(out + i, x / (1 + lanes_exp(-u)) * load_some(up + i, count - i), count - i);
-    }
+    lanes u = root * (x + 0.044715f * x * x * x);
+    return x / (1 + lanes_exp(-u)) * up;
+}
+
+static void gelu_gate(const float *gate, const float *up, float *out, size_t count)
+{
+    EACH(gelu_times, gate, up, out, count)
+}
+
+static inline lanes plus(lanes a, lanes b)
+{
+    return a + b;
 }
 
 static void add(float *sum, const float *term, size_t count)
 {
-    for (size_t i = 0; i < count; i += LANE_COUNT)
-        store_some(sum + i, load_some(sum + i, count - i) + load_some(term + i, count - i), count - i);
+    EACH(plus, sum, term, sum, count)
 }
 
 /* The initialiser of a table. */
