@@ -273,6 +273,7 @@ real_tokenizers() {
 test_long() {
     local preset target
     check "the families' tokenizers" real_tokenizers || true
+    check "the memory table" bench/memory-table --mote build/release/mote --check || true
     suite clang
     suite tsan
     for preset in cross-aarch64 cross-armhf cross-riscv64; do

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "json_output.h"
+#include "loading.h"
 
 enum { DIGITS = 10 }; /* of real numbers in JSON */
 
@@ -92,17 +93,6 @@ static void print_notes(struct bench_report *report, struct output *out, const s
 
 /* ---------------------------------------------------------------------------------------------------- for a program */
 
-/* The word of KV_TYPES that stands for a type. */
-static struct short_text kv_name(mote_kv_type type)
-{
-    struct short_text name;
-    const char *word = KV_TYPES;
-    for (int i = 0; i < (int)type; i++)
-        word += strcspn(word, "|") + 1;
-    snprintf(name.text, sizeof name.text, "%.*s", (int)strcspn(word, "|"), word);
-    return name;
-}
-
 static json_t *list_json(const double *values, size_t count, bool whole)
 {
     json_t *list = json_array();
@@ -121,8 +111,7 @@ static json_t *result_json(const struct bench_report *report, const char *path, 
 {
     double read = read_percent(report, result), int8 = int8_percent(report, result);
     const char *processor = report->cpu.name;
-    struct short_text type = model_type(info), keys = kv_name(result->engine.kv_keys),
-                      values = kv_name(result->engine.kv_values);
+    struct short_text type = model_type(info);
     /* clang-format off */
     return json_pack("{s:s, s:o, s:s, s:o, s:o, s:I, s:I, s:i, s:i, s:i, s:s, s:s, s:i, s:i, s:i, s:s, s:I, s:I, s:f, s:f,"
                      " s:i, s:o, s:o, s:o, s:I, s:f, s:f, s:b, s:b, s:s, s:f}",
@@ -136,8 +125,8 @@ static json_t *result_json(const struct bench_report *report, const char *path, 
         "n_batch", (int)result->engine.batch,
         "n_ubatch", (int)result->engine.batch,
         "n_threads", (int)result->engine.threads,
-        "type_k", keys.text,
-        "type_v", values.text,
+        "type_k", kv_name(result->engine.kv_keys),
+        "type_v", kv_name(result->engine.kv_values),
         "n_prompt", (int)result->test.prompt,
         "n_gen", (int)result->test.gen,
         "n_depth", (int)result->test.depth,

@@ -16,6 +16,7 @@ struct bench_test {
 struct bench_options {
     mote_kv_type kv_keys;
     mote_kv_type kv_values;
+    uint64_t memory; /* as in mote_engine_options */
     uint32_t batch;
     uint32_t repetitions;
     bool warmup;

@@ -30,6 +30,10 @@ static const struct option table[] = {
     {"kv", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv), "Number format of the memory of earlier tokens. Default: f16."},
     {"kv-values", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv_values),
      "Another format than that of --kv for values. Default: as --kv."},
+    {"memory", 0, OPTION_SIZE, "SIZE", 0, 0, AT(engine.memory),
+     "The most memory a test may have resident, mapped files counted: 256M, 1.5G, 300MiB. Where it is short, --batch "
+     "and "
+     "--kv give way, unless they were given. Default: what the machine leaves free."},
     {"repetitions", 'r', OPTION_COUNT, "N", 1, 10000, AT(bench.repetitions), "Of each test. Default: 5."},
     {"output", 'o', OPTION_CHOICE, "md|json|csv|jsonl", 0, 0, AT(bench.format),
      "A table, or for programs: a JSON array, CSV, or a JSON object a line. Default: md."},
@@ -109,8 +113,27 @@ static const char *name_of(const char *path)
     return path != NULL ? path : "built-in";
 }
 
-/* Do all tests fit the file's context? Asked of every file before the first test, not after an hour of them. */
-static bool check_file(const struct plan *plan, const char *path)
+/* Does a test fit the memory? */
+static bool check_memory(const struct settings *settings, const struct bench_test *test, const char *path)
+{
+    mote_error error;
+    mote_memory_plan memory;
+    const mote_engine_options wish = {.context = test->depth + test->prompt + test->gen,
+                                      .sessions = test->parallel,
+                                      .batch = settings->engine.batch,
+                                      .threads = test->threads,
+                                      .kv_keys = kv_keys_of(settings),
+                                      .kv_values = kv_values_of(settings),
+                                      .memory = settings->engine.memory};
+    if (mote_plan_memory(&memory, path, NULL, &wish, &error) == MOTE_OK)
+        return true;
+    complain("%s: %s", bench_test_name(test).text, error.text);
+    return false;
+}
+
+/* Do all tests fit the file's context, and the memory? Asked of every file before the first test, not after an hour of
+ * them. */
+static bool check_file(const struct settings *settings, const struct plan *plan, const char *path)
 {
     mote_model *model;
     mote_model_info info;
@@ -129,6 +152,8 @@ static bool check_file(const struct plan *plan, const char *path)
         if (!good)
             complain("%s was made for a context of %u tokens and %s needs %u; choose smaller numbers", name_of(path),
                      info.context, bench_test_name(&test).text, wanted);
+        else if (!is_nothing(&test))
+            good = check_memory(settings, &test, path);
     }
     mote_model_close(model);
     return good;
@@ -139,6 +164,7 @@ static struct bench_options options_of(const struct settings *settings, const mo
     struct bench_options options = {
         .kv_keys = kv_keys_of(settings),
         .kv_values = kv_values_of(settings),
+        .memory = settings->engine.memory,
         .batch = settings->engine.batch,
         .repetitions = settings->bench.repetitions != 0 ? settings->bench.repetitions : 5,
         .warmup = !settings->bench.no_warmup,
@@ -196,7 +222,7 @@ static int run(const struct settings *settings)
     if (check_plan(&plan) != EXIT_SUCCESS)
         return EXIT_USAGE;
     for (size_t i = 0; i < count; i++)
-        if (!check_file(&plan, paths[i]))
+        if (!check_file(settings, &plan, paths[i]))
             return EXIT_FAILURE;
     machine_state_warn_before(&report.before);
     if (mote_cpu_describe(&report.cpu, settings->cpu, &error) != MOTE_OK ||

@@ -129,7 +129,7 @@ static int run(const struct settings *settings)
         if (sized.engine.context == 0)
             sized.engine.context = (uint32_t)ids.count;
         if (sized.kv == 0)
-            sized.kv = 1 + MOTE_KV_F32;
+            sized.kv = MOTE_KV_F32;
         if (loaded_open(&loaded, &sized)) {
             if (check_ids(&loaded, &ids) && output_file_open(&file, settings->out, settings->ids)) {
                 status = write_logits(&loaded, &ids, &file.out) ? EXIT_SUCCESS : EXIT_FAILURE;

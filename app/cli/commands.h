@@ -7,6 +7,7 @@
 extern const struct command command_run;
 extern const struct command command_chat;
 extern const struct command command_info;
+extern const struct command command_plan;
 extern const struct command command_tokenize;
 extern const struct command command_logits;
 extern const struct command command_dequant;

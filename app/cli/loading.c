@@ -7,6 +7,13 @@
 #include "progress.h"
 #include "tuning.h"
 
+const char *kv_name(mote_kv_type type)
+{
+    static const char *const names[] = {
+        [MOTE_KV_AUTO] = "auto", [MOTE_KV_F16] = "f16", [MOTE_KV_F32] = "f32", [MOTE_KV_Q8] = "q8"};
+    return (size_t)type < sizeof names / sizeof *names ? names[type] : "?";
+}
+
 mote_model *load_parts(const struct settings *settings, mote_parts parts)
 {
     mote_model *model;
@@ -30,6 +37,18 @@ static mote_status open_model(struct loaded *loaded, const struct settings *sett
     options.user = &progress;
     mote_status status = mote_model_open(&loaded->model, settings->model, &options, error);
     progress_end(&progress);
+    return status;
+}
+
+/* What does not fit is refused before a weight is read. */
+static mote_status plan_memory(const struct settings *settings, const mote_engine_options *options, mote_error *error)
+{
+    mote_memory_plan plan;
+    const mote_model_options directory = {.cpu = settings->cpu};
+    mote_status status = mote_plan_memory(&plan, settings->model, &directory, options, error);
+    if (status == MOTE_OK && settings->verbose)
+        complain("memory: %s at most, with a context of %u tokens, keys in %s, values in %s, a batch of %u",
+                 human_bytes(plan.peak).text, plan.context, kv_name(plan.kv_keys), kv_name(plan.kv_values), plan.batch);
     return status;
 }
 
@@ -73,7 +92,9 @@ bool loaded_open(struct loaded *loaded, const struct settings *settings)
     options.kv_keys = kv_keys_of(settings);
     options.kv_values = kv_values_of(settings);
     bool tuned = false;
-    mote_status status = open_model(loaded, settings, &error);
+    mote_status status = plan_memory(settings, &options, &error);
+    if (status == MOTE_OK)
+        status = open_model(loaded, settings, &error);
     if (status == MOTE_OK) {
         mote_model_describe(loaded->model, &loaded->info);
         tuned = apply_tuning(settings, &loaded->info, &options);

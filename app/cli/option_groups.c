@@ -12,20 +12,25 @@ const struct option_group model_options = {"Model", model_table};
 
 static const struct option machine_table[] = {
     {"ctx", 'c', OPTION_COUNT, "N", 1, 1 << 24, AT(engine.context),
-     "How many tokens of prompt and answer fit together. Default: what the model was made for, at most 4096."},
+     "How many tokens of prompt and answer fit together. Default: what the model was made for, at most 4096, and less "
+     "where memory is short."},
+    {"memory", 0, OPTION_SIZE, "SIZE", 0, 0, AT(engine.memory),
+     "The most memory to have resident, mapped files counted: 256M, 1.5G, 300MiB (MB and GB are powers of 1000). What "
+     "fits is found before the model is loaded: a smaller --batch first, then --kv q8, then a smaller context, unless "
+     "these were given; mote plan shows it. Default: what the machine, control groups and resource limits leave free."},
     {"threads", 't', OPTION_COUNT, "N", 1, 1024, AT(engine.threads),
      "Processors to use. Default: as mote tune has measured, or the fast ones that this process may use."},
     {"threads-batch", 0, OPTION_COUNT, "N", 1, 1024, AT(engine.prefill_threads),
      "Processors for the prompt, where it is better with more or fewer than the answer. Default: as --threads."},
     {"batch", 0, OPTION_COUNT, "N", 1, 65536, AT(engine.batch),
-     "Tokens of the prompt computed together. Default: 256. Less needs less memory."},
+     "Tokens of the prompt computed together at most. Default: 256, and 128, 64 or 32 where memory is short."},
     {"kv", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv),
      "Number format of the memory of earlier tokens: f32 is exact, f16 takes half its space, q8 little more than a "
-     "quarter. Default: f16."},
+     "quarter. Default: f16, and q8 where memory is short."},
     {"kv-values", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv_values),
      "Another format than that of --kv for values, which bear coarser numbers than keys. Default: as --kv."},
     {"verbose", 'v', OPTION_FLAG, NULL, 0, 0, AT(verbose),
-     "Say on standard error how many threads run, and why that many."},
+     "Say on standard error what memory was planned, how many threads run, and why that many."},
     {0},
 };
 const struct option_group machine_options = {"Machine", machine_table};

@@ -150,6 +150,35 @@ bool parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *out)
     return true;
 }
 
+bool parse_size(const char *text, uint64_t *out)
+{
+    static const char letters[] = "KMGTP";
+    size_t digits = strspn(text, "0123456789"), fraction = 0;
+    const char *unit = text + digits;
+    if (*unit == '.') {
+        fraction = strspn(unit + 1, "0123456789");
+        unit += 1 + fraction;
+    }
+    if (digits == 0 || digits > 19 || (unit != text + digits && fraction == 0))
+        return false;
+    double bytes = strtod(text, NULL), base = 1024;
+    const char *letter = *unit != '\0' ? strchr(letters, toupper((unsigned char)*unit)) : NULL;
+    if (letter != NULL) {
+        unit++;
+        if (strcmp(unit, "B") == 0) /* as on the box that a memory comes in: MB are powers of ten */
+            base = 1000;
+        for (ptrdiff_t i = letter - letters; i >= 0; i--)
+            bytes *= base;
+        unit += strcmp(unit, "B") == 0 ? 1 : strcmp(unit, "iB") == 0 ? 2 : 0;
+    } else if (fraction > 0) {
+        return false;
+    }
+    if (*unit != '\0' || bytes < 1 || bytes >= 0x1p63)
+        return false;
+    *out = (uint64_t)bytes;
+    return true;
+}
+
 /* A decimal number; no spaces, no hexadecimal, no infinity, no NaN. */
 static bool parse_real(const char *text, double low, double high, float *out)
 {
@@ -197,6 +226,9 @@ static int wrong_value(const struct command *command, const struct option *optio
     case OPTION_NUMBER:
         return usage_error(command->name, "--%s wants a whole number from 0 to %lld, not '%s'", option->name,
                            (long long)INT64_MAX, text);
+    case OPTION_SIZE:
+        return usage_error(command->name, "--%s wants a size such as 256M, 1.5G or 300MiB, not '%.64s'", option->name,
+                           text);
     case OPTION_REAL:
         return usage_error(command->name, "--%s wants a number from %g to %g, not '%s'", option->name, option->low,
                            option->high, text);
@@ -300,6 +332,7 @@ static bool store_value(const struct command *command, const struct option *opti
         break;
     case OPTION_COUNTS: good = add_counts(option, text, field); break;
     case OPTION_NUMBER: good = parse_number(text, 0, INT64_MAX, (uint64_t *)field); break;
+    case OPTION_SIZE: good = parse_size(text, (uint64_t *)field); break;
     case OPTION_REAL: good = parse_real(text, option->low, option->high, (float *)field); break;
     case OPTION_CHOICE: good = parse_choice(text, option->argument, (uint32_t *)field); break;
     case OPTION_STOP:

@@ -19,7 +19,7 @@ enum {
     LIST_MAX = 16
 };
 
-/* The words of --kv: a mote_kv_type each, in their order. */
+/* The words of --kv: a mote_kv_type each, in their order, after MOTE_KV_AUTO. */
 #define KV_TYPES "f16|f32|q8"
 
 /* A list of numbers, "512,1024" in one word or in several. */
@@ -53,8 +53,8 @@ struct settings {
     bool quiet;
 
     mote_engine_options engine; /* except the types of keys and values */
-    uint32_t kv;                /* 1 + a mote_kv_type; 0: not given, f16 */
-    uint32_t kv_values;         /* the same; 0: as kv */
+    uint32_t kv;                /* a mote_kv_type */
+    uint32_t kv_values;         /* the same; MOTE_KV_AUTO: as kv */
 
     mote_sampling sampling; /* except bias; a temperature below 0 has not been given */
     mote_logit_bias biases[BIASES_MAX];
@@ -89,6 +89,7 @@ typedef enum option_kind {
     OPTION_COUNT,  /* uint32_t from low to high */
     OPTION_COUNTS, /* adds such numbers, commas between them, to a struct counts */
     OPTION_NUMBER, /* uint64_t up to what JSON readers take for a whole number, 2^63 - 1 */
+    OPTION_SIZE,   /* uint64_t bytes: "256M", "1.5GiB" */
     OPTION_REAL,   /* float from low to high */
     OPTION_CHOICE, /* uint32_t: which of the words of `argument`, "f16|f32", from 1 */
     OPTION_STOP,   /* adds to settings.stops */
@@ -156,12 +157,15 @@ bool parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *out);
 
 static inline mote_kv_type kv_keys_of(const struct settings *settings)
 {
-    return settings->kv != 0 ? (mote_kv_type)(settings->kv - 1) : MOTE_KV_F16;
+    return (mote_kv_type)settings->kv;
 }
 
 static inline mote_kv_type kv_values_of(const struct settings *settings)
 {
-    return settings->kv_values != 0 ? (mote_kv_type)(settings->kv_values - 1) : kv_keys_of(settings);
+    return settings->kv_values != 0 ? (mote_kv_type)settings->kv_values : kv_keys_of(settings);
 }
+
+/* A size in bytes, from 1 to 2^63 - 1: "262144", "256M", "1.5G", "300MiB" in powers of 1024, "256MB" in powers of 1000. */
+bool parse_size(const char *text, uint64_t *out);
 
 #endif

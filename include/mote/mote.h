@@ -222,24 +222,64 @@ typedef struct mote_session mote_session;
 
 /* Numbers that keep what was read, chosen for keys and for values. F32 is exact; F16 takes half of its space, Q8 (rotated
  * vectors in integers of eight bits, with a scale each) little more than a quarter. */
-typedef enum mote_kv_type { MOTE_KV_F16, MOTE_KV_F32, MOTE_KV_Q8 } mote_kv_type;
+typedef enum mote_kv_type { MOTE_KV_AUTO, MOTE_KV_F16, MOTE_KV_F32, MOTE_KV_Q8 } mote_kv_type;
 
+/* Memory is a promise: an engine is planned before it is made, so that the process stays within a budget. Of what fits, the
+ * first in this order is taken: the context as it is wished, with KV in F16, or else in Q8; and of each, the largest batch.
+ * A context that was not wished gives way last, 256 tokens at a time. Results do not depend on the batch. */
 typedef struct mote_engine_options {
-    uint32_t context;  /* tokens a session can hold; 0: the model's, at most 4096 */
-    uint32_t sessions; /* sessions open at once; 0: 1 */
-    uint32_t batch;    /* tokens of one forward pass; 0: 256 */
-    uint32_t threads;  /* at most as many as processors this process may use; 0: the fast ones of those */
-    mote_kv_type kv_keys;
-    mote_kv_type kv_values;
+    uint32_t context;     /* tokens a session can hold; 0: the model's, at most 4096, and less where memory is short */
+    uint32_t sessions;    /* sessions open at once; 0: 1 */
+    uint32_t batch;       /* tokens of one forward pass at most; 0: 256. Where memory is short 256, 128, 64 or 32 */
+    uint32_t threads;     /* at most as many as processors this process may use; 0: the fast ones of those */
+    mote_kv_type kv_keys; /* AUTO: F16, or Q8 where memory is short */
+    mote_kv_type kv_values;   /* the same */
     uint32_t decode_threads;  /* for steps of up to 8 tokens; 0: `threads` */
     uint32_t prefill_threads; /* for longer ones; 0: `threads` */
+    uint64_t memory;          /* bytes the whole process may have resident; 0: what is free, see mote_plan_memory */
 } mote_engine_options;
 
 MOTE_API void mote_engine_options_init(mote_engine_options *options);
 
+/* What the process will have resident at the most, mapped pages counted (what mote_peak_memory tells), with every session
+ * full, and what was chosen for that. `peak` is the sum of the five parts, or `loading` if that is more. */
+typedef struct mote_memory_plan {
+    uint32_t context;
+    uint32_t sessions;
+    uint32_t batch;
+    uint32_t threads;
+    mote_kv_type kv_keys;
+    mote_kv_type kv_values;
+    uint64_t weights;     /* pages of the file that a run touches; of a file that is not packed, its weights packed */
+    uint64_t kv_bytes;    /* all sessions */
+    uint64_t activations; /* scratch memory, logits, and what sampling and a prompt's text take */
+    uint64_t tokenizer;   /* its tables, where the file does not hold them ready */
+    uint64_t program;     /* code, libraries, stacks, and what the process had before, a file in memory included */
+    uint64_t loading;     /* the peak while a model is loaded: with a piece of the file beside the weights packed */
+    uint64_t peak;
+    uint64_t budget;          /* options->memory, or the default; UINT64_MAX: the system knows no limit */
+    uint64_t address_space;   /* that is taken at the most, touched or not; a limit on it (RLIMIT_AS) is kept, too, */
+    uint64_t data;            /* and on the part of it that is the process's own (RLIMIT_DATA) */
+    bool fits;                /* false: nothing does, and this is the least there is for the context that was wished */
+    mote_kv_type kv_keys_fit; /* if not: other KV types with which it would; AUTO: none do, */
+    mote_kv_type kv_values_fit;
+    uint32_t context_fits; /* but with this smaller context; 0: not even then */
+} mote_memory_plan;
+
+/* Plans an engine before its model is opened: of the model nothing is read but the head of the file, and no weight. As
+ * mote_engine_open chooses for the same options once the model is open.
+ *
+ * The default budget is what the process has of its own now and what its machine (MemAvailable) and its control groups
+ * leave free, less 1/32, the error that predictions may have. `path` and `model_options` are as for mote_model_open, except that
+ * `parts` and `progress` do not count.
+ * Errors: those of opening; ARGUMENT (options); MEMORY: nothing fits, as the sentence says with all figures, and *plan
+ * holds the least there is. */
+MOTE_API mote_status mote_plan_memory(mote_memory_plan *plan, const char *path, const mote_model_options *model_options,
+                                      const mote_engine_options *options, mote_error *error);
+
 /* Allocates everything running will need; nothing is allocated per token afterwards.
- * Errors: ARGUMENT (context past the model's; a model opened without weights), MEMORY, LIMIT (the system has no more
- * threads). */
+ * Errors: ARGUMENT (context past the model's; a model opened without weights), MEMORY (nothing fits the budget; see
+ * mote_plan_memory for asking before a model is loaded), LIMIT (the system has no more threads). */
 MOTE_API mote_status mote_engine_open(mote_engine **out, mote_model *model, const mote_engine_options *options,
                                       mote_error *error);
 MOTE_API void mote_engine_close(mote_engine *engine);

@@ -15,7 +15,7 @@
 
 enum {
     SHORT_PATH = 200,
-    TOUCH_STEP = 64 << 10 /* what one fault maps (fault_around_bytes), whatever the size of a page */
+    FAULT_AROUND = 64 << 10 /* bytes that one fault maps (fault_around_bytes), a multiple of every page's size */
 };
 
 const char *mapped_file_short_path(const char *path)
@@ -114,16 +114,19 @@ void mapped_file_close(mapped_file *file)
 void mapped_file_read_ahead(const mapped_file *file, size_t offset, size_t length)
 {
     const volatile unsigned char *from = file->data + offset;
-    for (size_t i = 0; i < length; i += TOUCH_STEP)
+    for (size_t i = 0; i < length; i += FAULT_AROUND)
         (void)from[i];
     (void)from[length - 1];
 }
 
-/* Pages on the border go too: what else is on them comes back at the price of a minor fault. */
+/* A fault brings in what the page cache has of the 64 KiB around it, so that these go as a whole; what else is in them
+ * comes back at the price of a minor fault. */
 void mapped_file_let_go(const mapped_file *file, size_t offset, size_t length)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), begin = offset / page * page;
-    madvise((void *)(file->data + begin), length + (offset - begin), MADV_DONTNEED);
+    uintptr_t start = (uintptr_t)file->data, begin = (start + offset) & ~(uintptr_t)(FAULT_AROUND - 1);
+    size_t end = file->size - (offset + length) > FAULT_AROUND ? offset + length + FAULT_AROUND : file->size;
+    begin = begin > start ? begin : start;
+    madvise((void *)begin, start + end - begin, MADV_DONTNEED);
 }
 
 bool mapped_file_failed(const mapped_file *file)

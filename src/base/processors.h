@@ -1,9 +1,7 @@
 /* How many processors are ours: fewer than the machine has, where an affinity mask, a CPU quota of control groups, slow
  * cores beside fast ones, or two hardware threads in one core make more threads useless or worse.
  *
- * Everything is read from files of the kernel below a root directory, "" for the machine itself, so that a test can build
- * another machine out of files. They are outside data: read up to a bound, and what is missing or malformed counts as if
- * it did not exist. */
+ * Everything is read from files of the kernel below a root directory (base/system_files.h), "" for the machine itself. */
 #ifndef MOTE_BASE_PROCESSORS_H
 #define MOTE_BASE_PROCESSORS_H
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/processors.h"
+#include "engine/memory_plan.h"
 
 enum { DEFAULT_CONTEXT = 4096, DEFAULT_BATCH = 256, MOST_BATCH = 4096, MOST_SESSIONS = 256 };
 
@@ -31,7 +32,7 @@ static uint32_t wished_threads(const mote_engine_options *wish, uint32_t own)
     return smaller(processors_good(&allowed, ""), THREAD_POOL_MOST);
 }
 
-/* Fills e->info's choices from the wishes. */
+/* Fills e->info's choices from the wishes; what memory is there for decides over context, batch and KV type later. */
 static mote_status choose(mote_engine *e, const mote_engine_options *wish, mote_error *error)
 {
     const model_config *c = &e->model->config;
@@ -43,7 +44,8 @@ static mote_status choose(mote_engine *e, const mote_engine_options *wish, mote_
     if (wish->sessions > MOST_SESSIONS)
         return fail(error, MOTE_E_ARGUMENT, "%u sessions; choose at most %d", wish->sessions, MOST_SESSIONS);
     if ((unsigned)wish->kv_keys > MOTE_KV_Q8 || (unsigned)wish->kv_values > MOTE_KV_Q8)
-        return fail(error, MOTE_E_ARGUMENT, "KV types %d and %d; choose MOTE_KV_F16, MOTE_KV_F32 or MOTE_KV_Q8",
+        return fail(error, MOTE_E_ARGUMENT,
+                    "KV types %d and %d; choose MOTE_KV_AUTO, MOTE_KV_F16, MOTE_KV_F32 or MOTE_KV_Q8",
                     (int)wish->kv_keys, (int)wish->kv_values);
     uint32_t context = wish->context != 0 ? wish->context : smaller(c->context, DEFAULT_CONTEXT);
     e->info = (mote_engine_info){
@@ -59,8 +61,7 @@ static mote_status choose(mote_engine *e, const mote_engine_options *wish, mote_
     return MOTE_OK;
 }
 
-/* The one place that says what an engine holds; runs once to count and once to place. */
-static void lay_out(mote_engine *e, arena *memory)
+void engine_lay_out(mote_engine *e, arena *memory)
 {
     const model *m = &e->model->weights;
     const mote_engine_info *info = &e->info;
@@ -104,20 +105,30 @@ static mote_status open_pool(mote_engine *e, bool ours, mote_error *error)
     return MOTE_OK;
 }
 
-static mote_status open_parts(mote_engine *e, const mote_engine_options *options, mote_error *error)
+mote_status engine_prepare(mote_engine *e, const mote_engine_options *options, mote_memory_plan *plan,
+                           mote_error *error)
 {
     mote_status status;
     kernel_table_init(&e->kernels, e->model->features);
     bool ours = options->threads == 0 && options->decode_threads == 0 && options->prefill_threads == 0;
     if ((status = choose(e, options, error)) || (status = open_pool(e, ours, error)))
         return status;
-    arena plan = {0};
-    lay_out(e, &plan);
-    if (plan.overflowed || !arena_allocate(&e->memory, plan.used))
+    return memory_plan_choose(e, options, plan, error);
+}
+
+static mote_status open_parts(mote_engine *e, const mote_engine_options *options, mote_error *error)
+{
+    mote_memory_plan plan;
+    mote_status status = engine_prepare(e, options, &plan, error);
+    if (status != MOTE_OK)
+        return status;
+    arena count = {0};
+    engine_lay_out(e, &count);
+    if (count.overflowed || !arena_allocate(&e->memory, count.used))
         return fail(error, MOTE_E_MEMORY,
                     "no memory for a context of %u tokens in %u sessions (%zu MiB); choose a smaller context",
-                    e->info.context, e->info.sessions, plan.used >> 20);
-    lay_out(e, &e->memory);
+                    e->info.context, e->info.sessions, count.used >> 20);
+    engine_lay_out(e, &e->memory);
     kv_cache_prepare(&e->kv, e->info.sessions);
     forward_prepare(&e->pass, e->info.context);
     return MOTE_OK;

@@ -42,6 +42,15 @@ struct mote_engine {
     size_t *taken;
 };
 
+/* Everything that opening an engine decides, before any memory is taken: with the model in place, an outline will do,
+ * chooses kernels, threads and sizes, starts the threads, and says what came out. Errors: as mote_engine_open. */
+mote_status engine_prepare(mote_engine *engine, const mote_engine_options *options, mote_memory_plan *plan,
+                           mote_error *error);
+
+/* The one place that says what an engine of the sizes in `info` holds: on an arena without memory it counts, on one with
+ * memory it places. */
+void engine_lay_out(mote_engine *engine, arena *memory);
+
 /* mote_engine_step without forgetting earlier cancel requests. */
 mote_status engine_step(mote_engine *engine, const mote_work *work, size_t count, mote_error *error);
 

@@ -81,7 +81,10 @@ static mote_status open_file(mote_model *m, const char *path, const mote_model_o
 /* A file whose tokenizer mote lacks can still run on ids: the reason is kept for whoever asks for text. */
 static mote_status open_tokenizer(mote_model *m, mote_parts parts, mote_error *error)
 {
+    m->tokenizer_bytes = tokenizer_bytes(m->file);
     mote_status status = tokenizer_open(&m->tokenizer, m->file, &m->no_tokenizer);
+    if (m->tokenizer_bytes > 0)
+        gguf_let_go_all(m->file); /* the strings that it was built of */
     if (status == MOTE_OK) {
         m->chat = chat_format_detect(m->file, m->tokenizer);
         return MOTE_OK;
@@ -128,11 +131,21 @@ static mote_status open_weights(mote_model *m, const mote_model_options *options
     return MOTE_OK;
 }
 
+static mote_status open_outline(mote_model *m, mote_error *error)
+{
+    m->tokenizer_bytes = tokenizer_bytes(m->file);
+    mote_status status = model_outline(&m->weights, m->file, !m->keep_unpacked, error);
+    m->loaded = status == MOTE_OK;
+    m->config = m->weights.config;
+    return status == MOTE_OK ? gguf_check(m->file, error) : status;
+}
+
 static mote_status open_parts(mote_model *m, const char *path, const mote_model_options *options, mote_error *error)
 {
+    m->before = memory_in_use("");
     mote_status status = open_file(m, path, options, error);
-    if (status != MOTE_OK)
-        return status;
+    if (status != MOTE_OK || m->outline)
+        return status != MOTE_OK ? status : open_outline(m, error);
     m->name = copy_text(m->file, "general.name");
     m->description = copy_text(m->file, "general.description");
     m->license = copy_text(m->file, "general.license");
@@ -145,10 +158,13 @@ static mote_status open_parts(mote_model *m, const char *path, const mote_model_
     if (options->parts == MOTE_PARTS_ALL && options->progress != NULL && m->weights.packed.size == 0 &&
         (status = gguf_read_ahead(m->file, options->progress, options->user, error)))
         return status;
+    m->own_when_loaded = memory_own("");
     return gguf_check(m->file, error);
 }
 
-static mote_status open_model(mote_model **out, const char *path, const mote_model_options *options, bool keep_unpacked,
+typedef enum open_as { AS_MODEL, AS_UNPACKED, AS_OUTLINE } open_as;
+
+static mote_status open_model(mote_model **out, const char *path, const mote_model_options *options, open_as as,
                               mote_error *error)
 {
     *out = NULL;
@@ -162,8 +178,11 @@ static mote_status open_model(mote_model **out, const char *path, const mote_mod
     if (m == NULL)
         return fail_memory(error, sizeof *m, "a model");
     atomic_init(&m->references, 1);
-    m->keep_unpacked = keep_unpacked;
+    m->keep_unpacked = as == AS_UNPACKED;
+    m->outline = as == AS_OUTLINE;
     m->features = features;
+    m->callers_memory = options->data != NULL;
+    m->built_in = path == NULL && options->data == NULL;
     status = open_parts(m, path, options, error);
     if (status != MOTE_OK) {
         mote_model_close(m);
@@ -176,13 +195,20 @@ static mote_status open_model(mote_model **out, const char *path, const mote_mod
 mote_status mote_model_open(mote_model **out, const char *path, const mote_model_options *options, mote_error *error)
 {
     const mote_model_options defaults = {0};
-    return open_model(out, path, options != NULL ? options : &defaults, false, error);
+    return open_model(out, path, options != NULL ? options : &defaults, AS_MODEL, error);
 }
 
 mote_status model_handle_open_unpacked(mote_model **out, const char *path, mote_error *error)
 {
     const mote_model_options defaults = {0};
-    return open_model(out, path, &defaults, true, error);
+    return open_model(out, path, &defaults, AS_UNPACKED, error);
+}
+
+mote_status model_handle_open_outline(mote_model **out, const char *path, const mote_model_options *options,
+                                      mote_error *error)
+{
+    const mote_model_options defaults = {0};
+    return open_model(out, path, options != NULL ? options : &defaults, AS_OUTLINE, error);
 }
 
 void model_handle_retain(mote_model *m)

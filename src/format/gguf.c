@@ -401,3 +401,10 @@ void gguf_let_go(const gguf *file, const void *data, size_t bytes)
             mapped_file_let_go(map, at - from, bytes);
     }
 }
+
+void gguf_let_go_all(const gguf *file)
+{
+    for (size_t i = 0; i < file->part_count; i++)
+        if (file->parts[i].map.data != NULL)
+            mapped_file_let_go(&file->parts[i].map, 0, file->parts[i].map.size);
+}

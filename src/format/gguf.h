@@ -198,5 +198,6 @@ mote_status gguf_read_ahead(const gguf *file, bool (*progress)(void *user, doubl
 /* Bytes of a tensor that will hardly be needed again: their pages of a mapped file stop counting as this process's. They
  * can still be read. A caller's memory is left alone. */
 void gguf_let_go(const gguf *file, const void *data, size_t bytes);
+void gguf_let_go_all(const gguf *file); /* the same for every byte */
 
 #endif

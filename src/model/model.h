@@ -100,6 +100,11 @@ typedef struct model {
 mote_status model_load(model *out, const gguf *file, mote_error *error);
 void model_unload(model *model);
 
+/* The same without looking at a single value of the file's tensors: shapes, formats and sizes are those that the model
+ * would have, `packed.size` among them if it `packs`; vectors and rope factors hold zeros. To plan with, not to run. */
+mote_status model_outline(model *out, const gguf *file, bool packs, mote_error *error);
+void model_outline_pack(model *model);
+
 /* Puts the weights whose format has a packed layout into memory in that layout (panels.h), one after the other, and lets
  * go of their pages of the file behind it, so that there are never two copies of much. A model whose weights are packed in
  * the file is left as it is. `progress` (NULL is fine) hears the part done; false stops with CANCELLED.
@@ -117,6 +122,9 @@ size_t model_packed_bytes(const weight *w);
  * of the file behind it. Returns the bytes of the piece, which are no more than model_piece_bytes. */
 size_t model_pack_piece(const model *model, const weight *w, size_t offset, void *to, thread_pool *pool);
 size_t model_piece_bytes(const weight *w);
+
+/* The most of the file that such a piece is made of. */
+size_t model_piece_source_bytes(model *model);
 
 /* Every weight the model has, the embedding and the head among them: index < model_weight_count. */
 size_t model_weight_count(const model *model);

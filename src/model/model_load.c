@@ -15,6 +15,7 @@ typedef struct loader {
     model *m;
     arena *memory;
     unsigned char *bound; /* [tensors]: asked for */
+    bool outline;         /* sizes alone: no tensor's values are looked at */
     mote_error *error;
     mote_status status;
 } loader;
@@ -77,7 +78,7 @@ static void copy_vector(loader *load, float **out, const gguf_tensor *tensor)
         return;
     }
     *out = arena_take(load->memory, tensor->shape[0], sizeof(float));
-    if (*out != NULL)
+    if (*out != NULL && !load->outline)
         tensor->format->decode(tensor->data, *out, tensor->shape[0]);
 }
 
@@ -137,7 +138,7 @@ static void bind_mlp(loader *load, layer_weights *w, uint32_t index)
 /* Angles are divided by these, so none may be zero. */
 static void check_factors(loader *load, const float *factors, const char *name)
 {
-    if (load->status != MOTE_OK || factors == NULL)
+    if (load->status != MOTE_OK || factors == NULL || load->outline)
         return;
     for (uint32_t i = 0; i < load->m->config.rope_dims / 2; i++)
         if (!(factors[i] >= 1e-6f && factors[i] <= 1e6f)) {
@@ -209,18 +210,20 @@ static mote_status bind_all(loader *load)
     return load->status;
 }
 
-static mote_status bind_twice(model *m, unsigned char *bound, mote_error *error)
+static mote_status bind_twice(model *m, unsigned char *bound, bool outline, mote_error *error)
 {
     arena plan = {0};
-    mote_status status = bind_all(&(loader){.m = m, .memory = &plan, .bound = bound, .error = error});
+    loader load = {.m = m, .memory = &plan, .bound = bound, .outline = outline, .error = error};
+    mote_status status = bind_all(&load);
     if (status != MOTE_OK)
         return status;
     if (plan.overflowed || !arena_allocate(&m->memory, plan.used))
         return fail_memory(error, plan.used, "a model's norms");
-    return bind_all(&(loader){.m = m, .memory = &m->memory, .bound = bound, .error = error});
+    load.memory = &m->memory;
+    return bind_all(&load);
 }
 
-mote_status model_load(model *m, const gguf *file, mote_error *error)
+static mote_status load(model *m, const gguf *file, bool outline, mote_error *error)
 {
     *m = (model){.file = file, .family = model_family_find(file)};
     if (m->family == NULL) {
@@ -237,7 +240,7 @@ mote_status model_load(model *m, const gguf *file, mote_error *error)
     unsigned char *bound = calloc(gguf_tensor_count(file) + 1, 1);
     if (bound == NULL)
         return fail_memory(error, gguf_tensor_count(file) + 1, "binding a model's weights");
-    status = bind_twice(m, bound, error);
+    status = bind_twice(m, bound, outline, error);
     free(bound);
     if (status == MOTE_OK && (m->rope_factors_short == NULL) != (m->rope_factors_long == NULL))
         status = fail(error, MOTE_E_FORMAT,
@@ -246,6 +249,19 @@ mote_status model_load(model *m, const gguf *file, mote_error *error)
                       gguf_name(file));
     if (status != MOTE_OK)
         model_unload(m);
+    return status;
+}
+
+mote_status model_load(model *m, const gguf *file, mote_error *error)
+{
+    return load(m, file, false, error);
+}
+
+mote_status model_outline(model *m, const gguf *file, bool packs, mote_error *error)
+{
+    mote_status status = load(m, file, true, error);
+    if (status == MOTE_OK && packs)
+        model_outline_pack(m);
     return status;
 }
 

@@ -88,26 +88,65 @@ bool model_is_packable(model *m)
     return false;
 }
 
-static void pack_weight(model *m, weight *w, thread_pool *pool)
+/* A weight is panels from now on, and so is a head that is tied to it. */
+static void become_packed(model *m, weight *w, const void *panels)
 {
     bool tied = w == &m->embedding && is_tied(m);
-    size_t bytes = model_packed_bytes(w);
-    unsigned char *to = arena_take(&m->packed, bytes, 1);
-    for (size_t at = 0; at < bytes;)
-        at += model_pack_piece(m, w, at, to + at, pool);
-    w->data = to;
+    w->data = panels;
     w->packed = true;
     if (tied)
         m->head = *w;
 }
 
-mote_status model_pack(model *m, thread_pool *pool, bool (*progress)(void *user, double done), void *user,
-                       mote_error *error)
+static void pack_weight(model *m, weight *w, thread_pool *pool)
+{
+    size_t bytes = model_packed_bytes(w);
+    unsigned char *to = arena_take(&m->packed, bytes, 1);
+    for (size_t at = 0; at < bytes;)
+        at += model_pack_piece(m, w, at, to + at, pool);
+    become_packed(m, w, to);
+}
+
+/* What all of them take, side by side. */
+static arena count_packed(model *m)
 {
     arena plan = {0};
     for (size_t i = 0; i < model_weight_count(m); i++)
         if (is_packable(m, model_weight_at(m, i)))
             arena_take(&plan, model_packed_bytes(model_weight_at(m, i)), 1);
+    return plan;
+}
+
+void model_outline_pack(model *m)
+{
+    arena plan = count_packed(m);
+    m->packed = (arena){.size = plan.overflowed ? SIZE_MAX : plan.used};
+    for (size_t i = 0; i < model_weight_count(m); i++) {
+        weight *w = model_weight_at(m, i);
+        if (is_packable(m, w))
+            become_packed(m, w, w->data);
+    }
+}
+
+size_t model_piece_source_bytes(model *m)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < model_weight_count(m); i++) {
+        const weight *w = model_weight_at(m, i);
+        if (w->data == NULL || panel_layout_of(w->format->type) == NULL)
+            continue;
+        size_t panel = panel_bytes(panel_layout_of(w->format->type), w->columns), panels = panels_for(w->rows);
+        size_t count = panels < panels_in_piece(panel) ? panels : panels_in_piece(panel);
+        size_t bytes = count * PANEL_ROWS * (w->columns / w->format->block * w->format->bytes);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+mote_status model_pack(model *m, thread_pool *pool, bool (*progress)(void *user, double done), void *user,
+                       mote_error *error)
+{
+    arena plan = count_packed(m);
     if (plan.overflowed || !arena_allocate(&m->packed, plan.used))
         return fail(error, MOTE_E_MEMORY,
                     "%s: no memory for its %zu MiB of weights, packed; free some, or pack the file once (mote pack)",
@@ -121,5 +160,6 @@ mote_status model_pack(model *m, thread_pool *pool, bool (*progress)(void *user,
         if (progress != NULL && !progress(user, (double)m->packed.used / (double)plan.used))
             return fail(error, MOTE_E_CANCELLED, "loading was cancelled");
     }
+    gguf_let_go_all(m->file); /* what was read for norms, and beside the pieces */
     return MOTE_OK;
 }

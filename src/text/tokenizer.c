@@ -44,11 +44,18 @@ mote_status tokenizer_open_image(tokenizer **out, const void *image, size_t size
     return MOTE_OK;
 }
 
+/* The tensor that holds a finished image; NULL: there is none. */
+static const gguf_tensor *find_image(const gguf *file)
+{
+    const gguf_tensor *tensor = gguf_find_tensor(file, GGUF_TOKENIZER_TENSOR);
+    return tensor != NULL && !gguf_is_weight(tensor) ? tensor : NULL;
+}
+
 mote_status tokenizer_open(tokenizer **out, const gguf *file, mote_error *error)
 {
     *out = NULL;
-    const gguf_tensor *ready = gguf_find_tensor(file, GGUF_TOKENIZER_TENSOR);
-    if (ready != NULL && !gguf_is_weight(ready))
+    const gguf_tensor *ready = find_image(file);
+    if (ready != NULL)
         return tokenizer_open_image(out, ready->data, ready->bytes, gguf_name(file), error);
     arena memory;
     size_t size;
@@ -61,6 +68,12 @@ mote_status tokenizer_open(tokenizer **out, const gguf *file, mote_error *error)
     else
         (*out)->memory = memory;
     return status;
+}
+
+size_t tokenizer_bytes(const gguf *file)
+{
+    size_t size;
+    return find_image(file) == NULL && tokenizer_image_measure(&size, file, NULL) == MOTE_OK ? size : 0;
 }
 
 void tokenizer_close(tokenizer *t)

@@ -34,6 +34,9 @@ mote_status tokenizer_open(tokenizer **out, const gguf *file, mote_error *error)
 mote_status tokenizer_open_image(tokenizer **out, const void *image, size_t size, const char *name, mote_error *error);
 void tokenizer_close(tokenizer *t);
 
+/* The memory that tokenizer_open would take beside the mapped file; 0 if the file has no tokenizer that mote can use. */
+size_t tokenizer_bytes(const gguf *file);
+
 /* The image that the tokenizer works on, to be kept in a file: it belongs to the tokenizer. */
 const void *tokenizer_image(const tokenizer *t, size_t *size);
 

@@ -114,8 +114,8 @@ static uint32_t most_added(const gguf_array *kinds)
 }
 
 /* Room for as many added tokens as there may be: their table is the last, and what it does not need is cut off in the
- * end. Look-ups all over the tables make large pages worth having. */
-static mote_status allocate(builder *b)
+ * end. */
+static mote_status lay_out(builder *b)
 {
     tokenizer_image_header *h = &b->header;
     memcpy(h->magic, TOKENIZER_IMAGE_MAGIC, sizeof h->magic);
@@ -126,11 +126,16 @@ static mote_status allocate(builder *b)
     memset(&h->facts.begin, 0xff, offsetof(vocabulary_facts, added_first));             /* tokens: -1 */
     h->facts.end_count = 0;
     h->facts.added_first[256] = most_added(b->kinds);
-    bool fits = tokenizer_image_lay_out(&b->at, h);
-    if (!fits || !arena_allocate(&b->memory, b->at.size))
-        return fail_memory(b->error, fits ? b->at.size : SIZE_MAX, "the vocabulary");
+    return tokenizer_image_lay_out(&b->at, h) ? MOTE_OK : fail_memory(b->error, SIZE_MAX, "the vocabulary");
+}
+
+/* Look-ups all over the tables make large pages worth having. */
+static mote_status allocate(builder *b)
+{
+    if (!arena_allocate(&b->memory, b->at.size))
+        return fail_memory(b->error, b->at.size, "the vocabulary");
     arena_use_huge_pages(&b->memory);
-    tokenizer_image_bind(&b->v, b->memory.base, h, &b->at);
+    tokenizer_image_bind(&b->v, b->memory.base, &b->header, &b->at);
     return MOTE_OK;
 }
 
@@ -511,9 +516,9 @@ static mote_status read_added(builder *b)
 static mote_status build(builder *b)
 {
     mote_status status;
-    if ((status = read_model(b)) || (status = find_arrays(b)) || (status = allocate(b)) || (status = copy_texts(b)) ||
-        (status = index_texts(b)) || (status = read_kinds(b)) || (status = read_special(b)) ||
-        (status = b->v.words != NULL ? read_byte_level(b) : read_sentencepiece(b)))
+    if ((status = read_model(b)) || (status = find_arrays(b)) || (status = lay_out(b)) || (status = allocate(b)) ||
+        (status = copy_texts(b)) || (status = index_texts(b)) || (status = read_kinds(b)) ||
+        (status = read_special(b)) || (status = b->v.words != NULL ? read_byte_level(b) : read_sentencepiece(b)))
         return status;
     b->header.longest = (uint32_t)b->v.longest;
     b->header.facts = b->v.facts;
@@ -534,4 +539,14 @@ mote_status tokenizer_image_build(arena *out, size_t *size, const gguf *file, mo
     *out = b.memory;
     *size = b.at.size;
     return status;
+}
+
+mote_status tokenizer_image_measure(size_t *size, const gguf *file, mote_error *error)
+{
+    builder b = {.file = file, .error = error};
+    mote_status status;
+    if ((status = read_model(&b)) || (status = find_arrays(&b)) || (status = lay_out(&b)))
+        return status;
+    *size = b.at.size;
+    return MOTE_OK;
 }

@@ -56,4 +56,7 @@ void tokenizer_image_bind(vocabulary *v, const void *image, const tokenizer_imag
  * Errors: UNSUPPORTED, FORMAT, LIMIT, MEMORY; nothing is left to release then. */
 mote_status tokenizer_image_build(arena *out, size_t *size, const gguf *file, mote_error *error);
 
+/* The memory that building takes, by the counts alone: the strings are not looked at. Errors: the same. */
+mote_status tokenizer_image_measure(size_t *size, const gguf *file, mote_error *error);
+
 #endif

@@ -282,8 +282,10 @@ static mote_status whole_life(life *l)
     mote_ids ids = {0};
     mote_model_options options = {.data = l->data, .size = l->size, .progress = go_on};
     mote_engine_options limits = {.context = 64, .batch = 16, .sessions = 2, .threads = 3};
+    mote_memory_plan plan;
     mote_status status = MOTE_OK;
     TRY_OPEN(model, mote_model_open(&model, l->path, &options, l->error));
+    TRY(mote_plan_memory(&plan, l->path, &options, &limits, l->error));
     TRY(mote_tokenize(model, TEXT, sizeof TEXT - 1, MOTE_TOKENIZE_SPECIAL | MOTE_TOKENIZE_BOS, &ids, l->error));
     if (status != MOTE_OK)
         assert_int_equal(ids.count, 0);
