@@ -8,11 +8,15 @@
  *                values   position 0: [dims] position 1: [dims] …
  *     q8         keys     dims 0–3: [16 positions][4 dims] dims 4–7: …        what a dot-product instruction takes for
  *                values   positions 0–3: [dims][4 positions] positions 4–7: … sixteen scores, or for sixteen dims
- *                both     then a scale in f16 for each position
+ *     q4         keys     dims 0–7: [16 positions][4 bytes] dims 8–15: …      low nibbles dims 0–3, high ones dims 4–7
+ *                values   positions 0–3: dims 0–15: [8 dims][4 positions] …   low nibbles dims 0–7, high ones dims 8–15
+ *     q8, q4     both     then a scale in f16 for each position
  *
- * The cells of q8 are int8 levels, −127 … 127, of a rotated vector: `rotate` spreads a number over all dims, so that one large
- * number does not cost the others their precision, and one scale for the whole vector will do (Ashkboos et al. 2024, QuaRot).
- * Rotation keeps dot products: queries are rotated like keys, and what was mixed of rotated values is rotated back.
+ * The cells of q8 are int8 levels, −127 … 127, of a rotated vector, those of q4 numbers of a table of sixteen such levels
+ * (attention_int8.h). `rotate` spreads a number over all dims, so that one large number does not cost the others their
+ * precision, and one scale for the whole vector will do (Ashkboos et al. 2024, QuaRot). Rotation keeps dot products: queries
+ * are rotated like keys, and what was mixed of rotated values is rotated back. No byte holds anything of two positions, so
+ * that threads may store neighbours at once.
  *
  * Both products of attention, q·k over dims and weights·v over positions, are the same loop over vectors of the cache: a number
  * (or four) of each query row is spread over a vector and multiplied with a vector of keys along positions, or of values along
@@ -36,18 +40,18 @@ enum {
     SCORE_STRIDE = ATTENTION_CHUNK + KV_BLOCK
 };
 
-/* q8: a level × the position's scale, the largest number ÷ 127 in f16. f16 saturates at ±65504. */
-typedef enum kv_type { KV_F16, KV_F32, KV_Q8, KV_TYPE_COUNT } kv_type;
+/* q8, q4: a level × the position's scale. f16 saturates at ±65504. */
+typedef enum kv_type { KV_F16, KV_F32, KV_Q8, KV_Q4, KV_TYPE_COUNT } kv_type;
 
 /* Are the vectors of such a cache rotated before they are stored? */
 static inline bool kv_is_rotated(kv_type type)
 {
-    return type == KV_Q8;
+    return type == KV_Q8 || type == KV_Q4;
 }
 
-static inline size_t kv_value_bytes(kv_type type)
+static inline size_t kv_value_bits(kv_type type)
 {
-    return type == KV_F32 ? sizeof(float) : type == KV_F16 ? sizeof(uint16_t) : sizeof(int8_t);
+    return type == KV_F32 ? 32 : type == KV_F16 ? 16 : type == KV_Q8 ? 8 : 4;
 }
 
 /* Numbers of a cell, with padding. */
@@ -59,8 +63,8 @@ static inline size_t kv_cell_dims(size_t head_dim)
 /* Bytes of a block of keys, or of values, with its scales. */
 static inline size_t kv_block_bytes(kv_type type, size_t head_dim)
 {
-    size_t scales = type == KV_Q8 ? sizeof(uint16_t) : 0;
-    return KV_BLOCK * (kv_cell_dims(head_dim) * kv_value_bytes(type) + scales);
+    size_t scales = kv_is_rotated(type) ? sizeof(uint16_t) : 0;
+    return KV_BLOCK * (kv_cell_dims(head_dim) * kv_value_bits(type) / 8 + scales);
 }
 
 /* Queries of consecutive tokens of one sequence: the heads that share a KV head. A row is one query head of one token: row
@@ -101,10 +105,16 @@ static inline attention_part attention_part_at(float *at, size_t rows, size_t he
     return (attention_part){at, most, most + rows};
 }
 
-/* What `score` and `mix` may use while they run: room for the queries and once more the scores. */
-static inline size_t attention_own_floats(size_t rows, size_t head_dim)
+/* A tile's queries as `score` reads them. */
+static inline size_t attention_query_floats(size_t rows, size_t head_dim)
 {
-    return rows * (kv_cell_dims(head_dim) + SCORE_STRIDE);
+    return rows * (kv_cell_dims(head_dim) + 2);
+}
+
+/* What `mix` may use while it runs. */
+static inline size_t attention_own_floats(size_t rows)
+{
+    return rows * SCORE_STRIDE;
 }
 
 /* The part of a chunk that some row of a tile sees. */
@@ -119,9 +129,11 @@ typedef struct key_kernel {
     const char *name;
     uint32_t needs; /* CPU_… flags */
     void (*store)(unsigned char *block, size_t lane, const float *key, size_t head_dim);
-    /* scores[row × SCORE_STRIDE + p] = scale · q[row] · k[p], for all p of the seen blocks. `own`: attention_own_floats. */
-    void (*score)(const attention_tile *tile, const unsigned char *keys, const seen_positions *seen, float *scores,
-                  float *own);
+    /* Brings a tile's queries into the kernel's own form, once for all chunks. `queries`: attention_query_floats. */
+    void (*prepare)(const attention_tile *tile, float *queries);
+    /* scores[row × SCORE_STRIDE + p] = scale · q[row] · k[p], for all p of the seen blocks. */
+    void (*score)(const attention_tile *tile, const float *queries, const unsigned char *keys,
+                  const seen_positions *seen, float *scores);
 } key_kernel;
 
 /* One type of values on one instruction set. */
@@ -130,7 +142,7 @@ typedef struct value_kernel {
     uint32_t needs;
     void (*store)(unsigned char *block, size_t lane, const float *value, size_t head_dim);
     /* out[row × kv_cell_dims + d] = Σ weights[row × SCORE_STRIDE + p] · v[p][d], for the seen positions. The weights of
-     * other positions in the seen blocks are 0, and their values are not read as numbers. */
+     * other positions in the seen blocks are 0, and their values are not read as numbers. `own`: attention_own_floats. */
     void (*mix)(const attention_tile *tile, const unsigned char *values, const seen_positions *seen,
                 const float *weights, float *out, float *own);
 } value_kernel;
@@ -163,10 +175,13 @@ typedef struct attention_choice {
 
 static inline size_t attention_scratch_floats(size_t rows, size_t head_dim)
 {
-    return rows * SCORE_STRIDE + attention_own_floats(rows, head_dim);
+    return attention_query_floats(rows, head_dim) + rows * SCORE_STRIDE + attention_own_floats(rows);
 }
 
-/* part = the tile's rows over the positions of a chunk. `scratch`: attention_scratch_floats. */
+/* Readies `scratch`, attention_scratch_floats, for a tile's chunks. */
+void attention_begin(const attention_choice *kernels, const attention_tile *tile, float *scratch);
+
+/* part = the tile's rows over the positions of a chunk; `scratch` as attention_begin left it. */
 void attention_attend(const attention_choice *kernels, const attention_tile *tile, size_t chunk, kv_page page,
                       float *scratch, attention_part part);
 

@@ -201,6 +201,7 @@ static void attend_units(void *context, size_t begin, size_t end, uint32_t worke
         attention_part part = attention_part_at(scratch + floats, rows, dim);
         size_t chunk = first_seen(loop, tile.position) / ATTENTION_CHUNK;
         size_t end_chunk = chunk + chunks_seen(loop, tile.position, tile.position + tile.tokens - 1);
+        attention_begin(&pass->kv->kernels, &tile, scratch + 2 * floats);
         attend_chunk(loop, unit, &tile, chunk, scratch + 2 * floats, sum);
         while (++chunk < end_chunk) {
             attend_chunk(loop, unit, &tile, chunk, scratch + 2 * floats, part);
@@ -227,9 +228,11 @@ static void attend_chunks(void *context, size_t begin, size_t end, uint32_t work
     for (size_t i = begin; i < end; i++) {
         size_t unit = i / loop->chunks, chunk = i % loop->chunks;
         attention_tile tile = unit_tile(loop, unit);
-        if (chunk < chunks_seen(loop, tile.position, tile.position))
-            attend_chunk(loop, unit, &tile, first_seen(loop, tile.position) / ATTENTION_CHUNK + chunk, scratch,
-                         part_of(loop, unit, chunk));
+        if (chunk >= chunks_seen(loop, tile.position, tile.position))
+            continue;
+        attention_begin(&pass->kv->kernels, &tile, scratch);
+        attend_chunk(loop, unit, &tile, first_seen(loop, tile.position) / ATTENTION_CHUNK + chunk, scratch,
+                     part_of(loop, unit, chunk));
     }
 }
 

@@ -73,9 +73,15 @@ static double cached(const cache *c, bool key, size_t position, size_t d)
         return (double)load_f32(block + index * sizeof(float));
     if (c->type == KV_F16)
         return (double)f16_to_f32(load_u16(block + index * sizeof(uint16_t)));
-    index = key ? (d / 4 * KV_BLOCK + lane) * 4 + d % 4 : (lane / 4 * dims + d) * 4 + lane % 4;
-    uint16_t scale = load_u16(block + KV_BLOCK * dims + lane * sizeof scale);
-    return (double)(int8_t)block[index] * (double)f16_to_f32(scale);
+    static const int table[16] = {-127, -96, -75, -58, -44, -31, -18, -6, 6, 18, 31, 44, 58, 75, 96, 127};
+    double scale = (double)f16_to_f32(load_u16(block + kv_block_bytes(c->type, c->dim) - 2 * (KV_BLOCK - lane)));
+    if (c->type == KV_Q8) {
+        index = key ? (d / 4 * KV_BLOCK + lane) * 4 + d % 4 : (lane / 4 * dims + d) * 4 + lane % 4;
+        return (int8_t)block[index] * scale;
+    }
+    index = key ? (d / 8 * KV_BLOCK + lane) * 4 + d % 4 : (lane / 4 * dims / 2 + d / 16 * 8 + d % 8) * 4 + lane % 4;
+    bool high = key ? d % 8 >= 4 : d % 16 >= 8;
+    return table[high ? block[index] >> 4 : block[index] & 15] * scale;
 }
 
 static void store(const cache *c, attention_choice kernels, size_t position, const float *key, const float *value)
@@ -107,6 +113,7 @@ static void run_in(attention_choice kernels, const cache *c, const attention_til
     size_t rows = tile->tokens * tile->group, dim = tile->head_dim;
     size_t first = tile->window != 0 && tile->position + 1 > tile->window ? tile->position + 1 - tile->window : 0;
     size_t chunk = first / ATTENTION_CHUNK, last = (tile->position + tile->tokens - 1) / ATTENTION_CHUNK;
+    attention_begin(&kernels, tile, scratch);
     attention_attend(&kernels, tile, chunk, page_of(c, chunk), scratch, sum);
     while (++chunk <= last) {
         attention_attend(&kernels, tile, chunk, page_of(c, chunk), scratch, part);
@@ -160,7 +167,7 @@ typedef struct shape {
  * the largest; values are up to 4. */
 static double bound(kv_type type, shape s)
 {
-    return type != KV_Q8 ? 2e-5 * (1 + (double)s.size) : 0.02 + 0.02 * (double)s.size * sqrt((double)s.dim);
+    return !kv_is_rotated(type) ? 2e-5 * (1 + (double)s.size) : 0.02 + 0.02 * (double)s.size * sqrt((double)s.dim);
 }
 
 /* The same integers on every instruction set: given the same weights, the products have the same bits. */
@@ -171,12 +178,15 @@ static void check_twin(attention_choice kernels, const cache *c, const attention
     size_t scores = rows * SCORE_STRIDE, out = rows * kv_cell_dims(tile->head_dim);
     size_t end = past < ATTENTION_CHUNK ? past : ATTENTION_CHUNK;
     seen_positions seen = {0, end / 3, end, end / 3 / KV_BLOCK, (end + KV_BLOCK - 1) / KV_BLOCK};
-    guarded own = random_floats(attention_own_floats(rows, tile->head_dim));
+    guarded own = random_floats(attention_own_floats(rows));
+    guarded q = random_floats(attention_query_floats(rows, tile->head_dim));
     guarded a = random_floats(scores), b = guarded_new(scores * sizeof(float));
     guarded mixed_a = random_floats(out), mixed_b = random_floats(out);
     memcpy(b.at, a.at, scores * sizeof(float));
-    kernels.keys->score(tile, page_of(c, 0).keys, &seen, a.at, own.at);
-    twin.keys->score(tile, page_of(c, 0).keys, &seen, b.at, own.at);
+    kernels.keys->prepare(tile, q.at);
+    kernels.keys->score(tile, q.at, page_of(c, 0).keys, &seen, a.at);
+    twin.keys->prepare(tile, q.at);
+    twin.keys->score(tile, q.at, page_of(c, 0).keys, &seen, b.at);
     assert_memory_equal(a.at, b.at, scores * sizeof(float));
     for (size_t i = 0; i < scores; i++) {
         size_t p = i % SCORE_STRIDE;
@@ -186,6 +196,7 @@ static void check_twin(attention_choice kernels, const cache *c, const attention
     twin.values->mix(tile, page_of(c, 0).values, &seen, a.at, mixed_b.at, own.at);
     assert_memory_equal(mixed_a.at, mixed_b.at, out * sizeof(float));
     guarded_free(own);
+    guarded_free(q);
     guarded_free(a);
     guarded_free(b);
     guarded_free(mixed_a);
@@ -246,7 +257,7 @@ static void check_shape(attention_choice kernels, kv_type type, shape s)
     run_tile(kernels, &c, &tile, out.at);
     check_numbers(kernels, &c, &tile, out.at, s);
     check_alone(kernels, &c, &tile, out.at);
-    if (type == KV_Q8)
+    if (kv_is_rotated(type))
         check_twin(kernels, &c, &tile);
     guarded_free(q);
     guarded_free(out);
@@ -378,6 +389,9 @@ static double stored_error(kv_type type, const float *numbers, size_t count, dou
     double most = 0;
     for (size_t i = 0; i < count; i++) /* not by fmax: gcc 12 for aarch64 fails at that */
         most = fabs((double)numbers[i]) > most ? fabs((double)numbers[i]) : most;
+    if (type == KV_Q4) /* half the widest gap between levels is 15.5 of 127; the scale that serves all numbers best gives up more
+                        * of the largest */
+        return most * 0.25 + 1e-6;
     if (type == KV_Q8) /* half a level, and where the scale was rounded down to f16 the largest is cut off */
         return most / 127 * 0.5005 + most * 0x1p-11 + 127 * 0x1p-25;
     return type == KV_F32 ? 0 : fabs(value) * 0x1p-11 + 0x1p-25;
@@ -546,9 +560,9 @@ static void bench(size_t level, kv_type type, const model_shape *m, size_t token
     for (size_t i = 0; i < count; i++)
         cache_free(&caches[i]);
     free(caches);
-    static const char *const names[] = {"f16", "f32", "q8"};
+    static const char *const names[] = {"f16", "f32", "q8", "q4"};
     double products = (double)(tokens * m->group * depth * m->dim * 4) * (double)count;
-    printf("%-8s %-4s %-14s tokens %2zu after %zu: %8.1f us %6.1f GB/s %6.1f Gflop/s\n", kernels.keys->name,
+    printf("%-11s %-4s %-14s tokens %2zu after %zu: %8.1f us %6.1f GB/s %6.1f Gflop/s\n", kernels.keys->name,
            names[type], m->name, tokens, depth, best * 1e6, (double)(bytes * count) / best * 1e-9,
            products / best * 1e-9);
 }

@@ -10,6 +10,8 @@ extern const matmul_kernel matmul_decoded_neon; /* any format */
 extern const matmul_kernel matmul_float_neon[KERNEL_FORMATS];
 extern const key_kernel keys_neon[KV_TYPE_COUNT];
 extern const value_kernel values_neon[KV_TYPE_COUNT];
+extern const key_kernel keys_int8_dotprod[KV_TYPE_COUNT];
+extern const value_kernel values_int8_dotprod[KV_TYPE_COUNT];
 extern const softmax_kernel softmax_neon;
 extern const vector_kernels vectors_neon;
 extern const matmul_kernel panels_neon[KERNEL_FORMATS];
@@ -18,6 +20,8 @@ extern const matmul_kernel panels_i8mm[KERNEL_FORMATS];
 #else
 extern const matmul_kernel panels_neon32[KERNEL_FORMATS];
 #endif
+extern const key_kernel keys_int8_neon[KV_TYPE_COUNT];
+extern const value_kernel values_int8_neon[KV_TYPE_COUNT];
 int8_tokens_store int8_tokens_store_neon;
 
 /* Overwrites what a processor with these CPU_… flags does better. */

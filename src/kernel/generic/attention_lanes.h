@@ -1,7 +1,6 @@
 /* Attention over a KV cache of floats: the body of the kernels of one instruction set for f16 and f32, and the softmax of any
- * type. The including file defines LANE_COUNT, ROOM (the sums that its registers have room for), and ROW_TILES and TILE_ROWS
- * (the tiles of rows that get code of their own, descending to 1, and the largest); it names its tables, and is compiled with
- * its own flags.
+ * type. The including file defines LANE_COUNT and what row_tiles.h asks for; it names its tables, and is compiled with its own
+ * flags.
  *
  * For the rows of a tile (tokens × query heads) and the positions of a chunk:
  *
@@ -17,19 +16,13 @@
 #include <math.h>
 
 #include "kernel/generic/kv_lanes.h"
+#include "kernel/generic/row_tiles.h"
 
-#define INLINE __attribute__((always_inline)) static inline
+enum { RUN = RUN_BLOCKS * KV_BLOCK, ROTATED_VECTORS = 8 };
 
-enum {
-    WIDE = 4,          /* vectors beside each other where there are few rows … */
-    NARROW = 2,        /* … and where there are many */
-    FEW_ROWS = 4,      /* so few that memory, not their sums, sets the pace */
-    RUN = 4 * KV_BLOCK /* positions whose values all rows take in before the next ones are read */
-};
-
-static inline size_t least(size_t a, size_t b)
+static inline size_t kv_value_bytes(kv_type type)
 {
-    return a < b ? a : b;
+    return kv_value_bits(type) / 8;
 }
 
 /* ---- the product of both halves ---- */
@@ -54,51 +47,25 @@ INLINE void multiply(kv_type type, size_t rows, size_t vectors, const float *a, 
     }
 }
 
-/* Tiles of rows that have code of their own: the largest that fits. */
-static inline size_t row_tile(size_t left)
-{
-#define ROW_TILE_SIZE(rows) rows,
-    static const unsigned char sizes[] = {ROW_TILES(ROW_TILE_SIZE)};
-#undef ROW_TILE_SIZE
-    size_t i = 0;
-    while (sizes[i] > left)
-        i++;
-    return sizes[i];
-}
-
-/* One case of a switch over tiles of rows, in a function that returns how many of the `left` vectors it took: PRODUCT is
- * called with constants. */
-#define TILE_VECTORS(rows) (WIDE * (rows) <= ROOM ? WIDE : NARROW)
-#define ROW_TILE_CASE(rows)                                                                                            \
-    case rows:                                                                                                         \
-        if (left >= TILE_VECTORS(rows)) {                                                                              \
-            PRODUCT(rows, TILE_VECTORS(rows));                                                                         \
-            return TILE_VECTORS(rows);                                                                                 \
-        }                                                                                                              \
-        PRODUCT(rows, 1);                                                                                              \
-        return 1;
-
 /* ---- scores ---- */
 
 /* A tile's queries and scores of a chunk. */
 typedef struct score_view {
     const attention_tile *tile;
+    const float *q; /* row tile by row tile, [head_dim][rows of the tile] */
     const unsigned char *keys;
-    size_t rows;
-    float *q; /* row tile by row tile, [head_dim][rows of the tile] */
     float *scores;
 } score_view;
 
-static void pack_queries(const score_view *c)
+static void pack_queries(const attention_tile *tile, float *queries)
 {
-    const attention_tile *tile = c->tile;
-    size_t dim = tile->head_dim;
-    for (size_t row = 0, step; row < c->rows; row += step) {
-        step = row_tile(c->rows - row);
+    size_t dim = tile->head_dim, rows = tile->tokens * tile->group;
+    for (size_t row = 0, step; row < rows; row += step) {
+        step = row_tile(rows - row);
         for (size_t r = 0; r < step; r++) {
             size_t t = (row + r) / tile->group, g = (row + r) % tile->group;
             const float *from = tile->q + t * tile->q_stride + g * dim;
-            float *to = c->q + row * dim + r;
+            float *to = queries + row * dim + r;
             for (size_t d = 0; d < dim; d++)
                 to[d * step] = from[d] * tile->scale;
         }
@@ -135,16 +102,15 @@ INLINE size_t score_rows(kv_type type, const score_view *c, size_t row, size_t r
 }
 
 /* Keys that all rows multiply before the next ones are read: WIDE vectors at a time. */
-INLINE void score_chunk(kv_type type, const attention_tile *tile, const unsigned char *keys, const seen_positions *seen,
-                        float *scores, float *own)
+INLINE void score_chunk(kv_type type, const attention_tile *tile, const float *queries, const unsigned char *keys,
+                        const seen_positions *seen, float *scores)
 {
-    score_view c = {tile, keys, tile->tokens * tile->group, own, scores};
-    pack_queries(&c);
-    size_t last = seen->last * BLOCK_VECTORS;
+    score_view c = {tile, queries, keys, scores};
+    size_t last = seen->last * BLOCK_VECTORS, all_rows = tile->tokens * tile->group;
     for (size_t at = seen->first * BLOCK_VECTORS; at < last; at += WIDE) {
         size_t end = least(at + WIDE, last);
-        for (size_t row = 0, rows; row < c.rows; row += rows) {
-            rows = row_tile(c.rows - row);
+        for (size_t row = 0, rows; row < all_rows; row += rows) {
+            rows = row_tile(all_rows - row);
             for (size_t v = at; v < end;)
                 v += score_rows(type, &c, row, rows, v, end - v);
         }
@@ -182,8 +148,7 @@ static void weigh_row(const attention_tile *tile, size_t row, const seen_positio
         scores[i] = -INFINITY;
     lanes most = lanes_splat(-INFINITY), sum = {0};
     for (size_t i = from; i < to; i += LANE_COUNT) {
-        lanes s = lanes_load(scores + i);
-        most = lanes_select(s > most, s, most);
+        most = lanes_most_of(most, lanes_load(scores + i));
     }
     float top = begin < end ? lanes_most(most) : 0;
     for (size_t i = from; i < to; i += LANE_COUNT) {
@@ -271,21 +236,64 @@ static void merge_parts(attention_part sum, attention_part part, size_t rows, si
     }
 }
 
-/* ---- rotating ---- */
+/* ---- rotating: Hadamard's matrix of a power of two (Sylvester's), a stage at a time, scaled to be orthogonal ---- */
 
-/* Hadamard's matrix of a power of two (Sylvester's), a stage at a time, then scaled to be orthogonal. */
+/* The stages within a vector. */
+static inline lanes rotate_lanes(lanes value)
+{
+    value = LANES_BUTTERFLY(value, 1);
+    value = LANES_BUTTERFLY(value, 2);
+#if LANE_COUNT >= 8
+    value = LANES_BUTTERFLY(value, 4);
+#endif
+#if LANE_COUNT >= 16
+    value = LANES_BUTTERFLY(value, 8);
+#endif
+    return value;
+}
+
+/* All stages within vectors, and those over `vectors` of them, which stay in registers. */
+INLINE void rotate_vectors(float *at, size_t vectors, float scale)
+{
+    lanes value[ROTATED_VECTORS];
+    for (size_t v = 0; v < vectors; v++)
+        value[v] = rotate_lanes(lanes_load(at + v * LANE_COUNT));
+    for (size_t half = 1; half < vectors; half *= 2)
+        for (size_t v = 0; v < vectors; v++) {
+            if ((v & half) != 0)
+                continue;
+            lanes a = value[v], b = value[v + half];
+            value[v] = a + b;
+            value[v + half] = a - b;
+        }
+    for (size_t v = 0; v < vectors; v++)
+        lanes_store(at + v * LANE_COUNT, value[v] * scale);
+}
+
+static void rotate_stage(float *at, size_t count, size_t half, float scale)
+{
+    for (size_t i = 0; i < count; i += 2 * half)
+        for (size_t j = i; j < i + half; j++) {
+            float a = at[j], b = at[j + half];
+            at[j] = (a + b) * scale;
+            at[j + half] = (a - b) * scale;
+        }
+}
+
 static void rotate_power(float *at, size_t count)
 {
-    for (size_t half = 1; half < count; half *= 2)
-        for (size_t i = 0; i < count; i += 2 * half)
-            for (size_t j = i; j < i + half; j++) {
-                float a = at[j], b = at[j + half];
-                at[j] = a + b;
-                at[j + half] = a - b;
-            }
     float scale = 1 / sqrtf((float)count);
-    for (size_t i = 0; i < count; i++)
-        at[i] *= scale;
+    switch (count / LANE_COUNT) {
+    case 0: break;
+    case 1: rotate_vectors(at, 1, scale); return;
+    case 2: rotate_vectors(at, 2, scale); return;
+    case 4: rotate_vectors(at, 4, scale); return;
+    default:
+        for (size_t i = 0; i < count; i += ROTATED_VECTORS * LANE_COUNT)
+            rotate_vectors(at + i, ROTATED_VECTORS, count > ROTATED_VECTORS * LANE_COUNT ? 1 : scale);
+    }
+    for (size_t half = count < LANE_COUNT ? 1 : ROTATED_VECTORS * LANE_COUNT; half < count; half *= 2)
+        rotate_stage(at, count, half, 2 * half < count ? 1 : scale);
 }
 
 static void rotate_head(float *head, size_t count)
@@ -300,14 +308,6 @@ static void rotate_head(float *head, size_t count)
 }
 
 /* ---- storing ---- */
-
-/* LANE_COUNT values from `at`, zeros behind the end. */
-static inline lanes load_some(const float *at, size_t count)
-{
-    lanes value = {0};
-    memcpy(&value, at, least(count, LANE_COUNT) * sizeof(float));
-    return value;
-}
 
 static void store_key_f32(unsigned char *block, size_t lane, const float *key, size_t head_dim)
 {
@@ -350,16 +350,16 @@ static void store_value_f16(unsigned char *block, size_t lane, const float *valu
 
 /* ---- entries ---- */
 
-static void score_f16(const attention_tile *tile, const unsigned char *keys, const seen_positions *seen, float *scores,
-                      float *own)
+static void score_f16(const attention_tile *tile, const float *queries, const unsigned char *keys,
+                      const seen_positions *seen, float *scores)
 {
-    score_chunk(KV_F16, tile, keys, seen, scores, own);
+    score_chunk(KV_F16, tile, queries, keys, seen, scores);
 }
 
-static void score_f32(const attention_tile *tile, const unsigned char *keys, const seen_positions *seen, float *scores,
-                      float *own)
+static void score_f32(const attention_tile *tile, const float *queries, const unsigned char *keys,
+                      const seen_positions *seen, float *scores)
 {
-    score_chunk(KV_F32, tile, keys, seen, scores, own);
+    score_chunk(KV_F32, tile, queries, keys, seen, scores);
 }
 
 static void mix_f16(const attention_tile *tile, const unsigned char *values, const seen_positions *seen,
@@ -379,7 +379,8 @@ static void mix_f32(const attention_tile *tile, const unsigned char *values, con
 /* Initialisers of tables by kv_type, of which those for floats are filled. */
 #define FLOAT_KEY_KERNELS(isa, flags)                                                                                  \
     {                                                                                                                  \
-        [KV_F16] = {(isa), (flags), store_key_f16, score_f16}, [KV_F32] = {(isa), (flags), store_key_f32, score_f32},  \
+        [KV_F16] = {(isa), (flags), store_key_f16, pack_queries, score_f16},                                           \
+        [KV_F32] = {(isa), (flags), store_key_f32, pack_queries, score_f32},                                           \
     }
 #define FLOAT_VALUE_KERNELS(isa, flags)                                                                                \
     {                                                                                                                  \

@@ -12,11 +12,9 @@ void kernel_generic_init(kernel_table *table)
             table->panels[type] = &panels_generic[type];
     }
     attention_kernels *attention = &table->attention;
-    for (size_t type = 0; type < KV_TYPE_COUNT; type++) {
-        attention->keys[type] = &keys_generic[type];
-        attention->values[type] = &values_generic[type];
+    for (kv_type type = 0; type < KV_TYPE_COUNT; type++) {
+        attention->keys[type] = kv_is_rotated(type) ? &keys_int8_generic[type] : &keys_generic[type];
+        attention->values[type] = kv_is_rotated(type) ? &values_int8_generic[type] : &values_generic[type];
     }
-    attention->keys[KV_Q8] = &keys_int8_generic;
-    attention->values[KV_Q8] = &values_int8_generic;
     attention->softmax = &softmax_generic;
 }

@@ -10,8 +10,8 @@ extern const matmul_kernel panels_generic[KERNEL_FORMATS]; /* by quant_type; tho
 int8_tokens_store int8_tokens_store_generic;
 extern const key_kernel keys_generic[KV_TYPE_COUNT];
 extern const value_kernel values_generic[KV_TYPE_COUNT];
-extern const key_kernel keys_int8_generic;
-extern const value_kernel values_int8_generic;
+extern const key_kernel keys_int8_generic[KV_TYPE_COUNT]; /* of q8 and q4; those for floats are above */
+extern const value_kernel values_int8_generic[KV_TYPE_COUNT];
 extern const softmax_kernel softmax_generic;
 extern const vector_kernels vectors_generic;
 extern const dot_probe dot_probe_generic;

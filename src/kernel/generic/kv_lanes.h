@@ -9,7 +9,7 @@
 
 #if defined(__F16C__) && (LANE_COUNT == 8 || defined(__AVX512F__))
 #include <immintrin.h>
-#elif defined(__aarch64__)
+#elif defined(__ARM_NEON)
 #include <arm_neon.h>
 #endif
 
@@ -57,6 +57,74 @@ static inline void narrow_f16(lanes value, uint16_t out[LANE_COUNT])
         out[i] = f16_from_f32(value[i]);
 #endif
 }
+
+/* LANE_COUNT values from `at`, zeros behind the end. */
+static inline lanes load_some(const float *at, size_t count)
+{
+    lanes value = {0};
+    if (count >= LANE_COUNT)
+        return lanes_load(at);
+    memcpy(&value, at, count * sizeof(float));
+    return value;
+}
+
+/* The larger of each two; where one is no number, either. */
+static inline lanes lanes_most_of(lanes a, lanes b)
+{
+#if LANE_COUNT == 16 && defined(__AVX512F__)
+    return (lanes)_mm512_max_ps((__m512)a, (__m512)b);
+#elif LANE_COUNT == 8 && defined(__AVX__)
+    return (lanes)_mm256_max_ps((__m256)a, (__m256)b);
+#elif LANE_COUNT == 4 && defined(__ARM_NEON)
+    return (lanes)vmaxq_f32((float32x4_t)a, (float32x4_t)b);
+#else
+    return lanes_select(a > b, a, b);
+#endif
+}
+
+static inline lane_bits bits_most_of(lane_bits a, lane_bits b)
+{
+#if LANE_COUNT == 16 && defined(__AVX512F__)
+    return (lane_bits)_mm512_max_epi32((__m512i)a, (__m512i)b);
+#elif LANE_COUNT == 8 && defined(__AVX2__)
+    return (lane_bits)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#elif LANE_COUNT == 4 && defined(__ARM_NEON)
+    return (lane_bits)vmaxq_s32((int32x4_t)a, (int32x4_t)b);
+#else
+    lane_bits more = a > b;
+    return (more & a) | (~more & b);
+#endif
+}
+
+/* To the nearest integer, half of an odd one to even; for sizes below 2²². */
+static inline lane_bits lanes_round(lanes value)
+{
+#if LANE_COUNT == 16 && defined(__AVX512F__)
+    return (lane_bits)_mm512_cvtps_epi32((__m512)value);
+#elif LANE_COUNT == 8 && defined(__AVX__)
+    return (lane_bits)_mm256_cvtps_epi32((__m256)value);
+#elif LANE_COUNT == 4 && defined(__aarch64__)
+    return (lane_bits)vcvtnq_s32_f32((float32x4_t)value);
+#else
+    const float shift = 0x1.8p23f; /* no room for a fraction is left */
+    return (lane_bits)(value + shift) - (lane_bits)lanes_splat(shift);
+#endif
+}
+
+/* The numbers of all lanes ^ half. */
+#define LANES_4(first, half) (first) ^ (half), (first + 1) ^ (half), (first + 2) ^ (half), (first + 3) ^ (half)
+#if LANE_COUNT == 16
+#define LANES_ACROSS(half) LANES_4(0, half), LANES_4(4, half), LANES_4(8, half), LANES_4(12, half)
+#elif LANE_COUNT == 8
+#define LANES_ACROSS(half) LANES_4(0, half), LANES_4(4, half)
+#else
+#define LANES_ACROSS(half) LANES_4(0, half)
+#endif
+
+/* A lane and the one `half` further become their sum and their difference; `half` is a literal. */
+#define LANES_BUTTERFLY(value, half)                                                                                   \
+    (__builtin_shufflevector(value, value, LANES_ACROSS(half)) +                                                       \
+     (lanes)((lane_bits)(value) ^ ((((lane_bits){LANES_ACROSS(0)} & (half)) != 0) & INT32_MIN)))
 
 /* `type` is a constant wherever this is inlined. */
 __attribute__((always_inline)) static inline lanes load_kv(kv_type type, const unsigned char *at)

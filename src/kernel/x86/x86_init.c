@@ -9,7 +9,7 @@ static bool has(uint32_t features, uint32_t needs)
 
 /* Entries by kv_type, of which some are empty. */
 static void put_attention(attention_kernels *slots, const key_kernel *keys, const value_kernel *values,
-                          const softmax_kernel *softmax, uint32_t features)
+                          uint32_t features)
 {
     for (size_t type = 0; type < KV_TYPE_COUNT; type++) {
         if (keys[type].score != NULL && has(features, keys[type].needs))
@@ -17,8 +17,19 @@ static void put_attention(attention_kernels *slots, const key_kernel *keys, cons
         if (values[type].mix != NULL && has(features, values[type].needs))
             slots->values[type] = &values[type];
     }
-    if (has(features, softmax->needs))
-        slots->softmax = softmax;
+}
+
+static void set_attention(attention_kernels *slots, uint32_t features)
+{
+    put_attention(slots, keys_avx2, values_avx2, features);
+    put_attention(slots, keys_avx512, values_avx512, features);
+    put_attention(slots, keys_int8_avx2, values_int8_avx2, features);
+    put_attention(slots, keys_int8_avxvnni, values_int8_avxvnni, features);
+    put_attention(slots, keys_int8_avx512vnni, values_int8_avx512vnni, features);
+    const softmax_kernel *const ascending[] = {&softmax_avx2, &softmax_avx512};
+    for (size_t i = 0; i < sizeof ascending / sizeof *ascending; i++)
+        if (has(features, ascending[i]->needs))
+            slots->softmax = ascending[i];
 }
 
 static void set_vectors(kernel_table *table, uint32_t features)
@@ -58,7 +69,6 @@ void kernel_x86_init(kernel_table *table, uint32_t features)
     if (has(features, CPU_AVX2 | CPU_F16C | CPU_AVX512))
         table->to_int8 = int8_tokens_store_avx512;
 
-    put_attention(&table->attention, keys_avx2, values_avx2, &softmax_avx2, features);
-    put_attention(&table->attention, keys_avx512, values_avx512, &softmax_avx512, features);
+    set_attention(&table->attention, features);
     set_vectors(table, features);
 }

@@ -26,6 +26,12 @@ extern const key_kernel keys_avx2[KV_TYPE_COUNT];
 extern const key_kernel keys_avx512[KV_TYPE_COUNT];
 extern const value_kernel values_avx2[KV_TYPE_COUNT];
 extern const value_kernel values_avx512[KV_TYPE_COUNT];
+extern const key_kernel keys_int8_avx2[KV_TYPE_COUNT];
+extern const key_kernel keys_int8_avxvnni[KV_TYPE_COUNT];
+extern const key_kernel keys_int8_avx512vnni[KV_TYPE_COUNT];
+extern const value_kernel values_int8_avx2[KV_TYPE_COUNT];
+extern const value_kernel values_int8_avxvnni[KV_TYPE_COUNT];
+extern const value_kernel values_int8_avx512vnni[KV_TYPE_COUNT];
 extern const softmax_kernel softmax_avx2;
 extern const softmax_kernel softmax_avx512;
 
