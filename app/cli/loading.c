@@ -9,8 +9,11 @@
 
 const char *kv_name(mote_kv_type type)
 {
-    static const char *const names[] = {
-        [MOTE_KV_AUTO] = "auto", [MOTE_KV_F16] = "f16", [MOTE_KV_F32] = "f32", [MOTE_KV_Q8] = "q8"};
+    static const char *const names[] = {[MOTE_KV_AUTO] = "auto",
+                                        [MOTE_KV_F16] = "f16",
+                                        [MOTE_KV_F32] = "f32",
+                                        [MOTE_KV_Q8] = "q8",
+                                        [MOTE_KV_Q4] = "q4"};
     return (size_t)type < sizeof names / sizeof *names ? names[type] : "?";
 }
 

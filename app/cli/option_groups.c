@@ -26,7 +26,7 @@ static const struct option machine_table[] = {
      "Tokens of the prompt computed together at most. Default: 256, and 128, 64 or 32 where memory is short."},
     {"kv", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv),
      "Number format of the memory of earlier tokens: f32 is exact, f16 takes half its space, q8 little more than a "
-     "quarter. Default: f16, and q8 where memory is short."},
+     "quarter, q4 than an eighth. Default: f16, and q8 where memory is short."},
     {"kv-values", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv_values),
      "Another format than that of --kv for values, which bear coarser numbers than keys. Default: as --kv."},
     {"verbose", 'v', OPTION_FLAG, NULL, 0, 0, AT(verbose),

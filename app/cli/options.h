@@ -20,7 +20,7 @@ enum {
 };
 
 /* The words of --kv: a mote_kv_type each, in their order, after MOTE_KV_AUTO. */
-#define KV_TYPES "f16|f32|q8"
+#define KV_TYPES "f16|f32|q8|q4"
 
 /* A list of numbers, "512,1024" in one word or in several. */
 struct counts {

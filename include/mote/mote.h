@@ -221,8 +221,9 @@ typedef struct mote_engine mote_engine;
 typedef struct mote_session mote_session;
 
 /* Numbers that keep what was read, chosen for keys and for values. F32 is exact; F16 takes half of its space, Q8 (rotated
- * vectors in integers of eight bits, with a scale each) little more than a quarter. */
-typedef enum mote_kv_type { MOTE_KV_AUTO, MOTE_KV_F16, MOTE_KV_F32, MOTE_KV_Q8 } mote_kv_type;
+ * vectors in integers of eight bits, with a scale each) little more than a quarter, Q4 (in four bits) little more than an
+ * eighth. docs/memory.md says what each loses. */
+typedef enum mote_kv_type { MOTE_KV_AUTO, MOTE_KV_F16, MOTE_KV_F32, MOTE_KV_Q8, MOTE_KV_Q4 } mote_kv_type;
 
 /* Memory is a promise: an engine is planned before it is made, so that the process stays within a budget. Of what fits, the
  * first in this order is taken: the context as it is wished, with KV in F16, or else in Q8; and of each, the largest batch.
@@ -472,7 +473,7 @@ typedef struct mote_cpu_info {
 MOTE_API mote_status mote_cpu_describe(mote_cpu_info *info, const char *cpu, mote_error *error);
 
 typedef struct mote_kernel_info {
-    const char *operation; /* "matmul", "attention" or "vectors" */
+    const char *operation; /* "matmul", "keys" and "values" of attention, "softmax" between them, or "vectors" */
     const char *format;    /* of weights "Q4_0", of the KV cache "f16"; "f32" */
     const char *kernel;    /* "avx512" */
     const char *packed;    /* of a product with weights packed at load; "": this format is not packed, or no product */

@@ -43,9 +43,9 @@ static mote_status choose(mote_engine *e, const mote_engine_options *wish, mote_
         return fail(error, MOTE_E_ARGUMENT, "a batch of %u tokens; choose at most %d", wish->batch, MOST_BATCH);
     if (wish->sessions > MOST_SESSIONS)
         return fail(error, MOTE_E_ARGUMENT, "%u sessions; choose at most %d", wish->sessions, MOST_SESSIONS);
-    if ((unsigned)wish->kv_keys > MOTE_KV_Q8 || (unsigned)wish->kv_values > MOTE_KV_Q8)
+    if ((unsigned)wish->kv_keys > MOTE_KV_Q4 || (unsigned)wish->kv_values > MOTE_KV_Q4)
         return fail(error, MOTE_E_ARGUMENT,
-                    "KV types %d and %d; choose MOTE_KV_AUTO, MOTE_KV_F16, MOTE_KV_F32 or MOTE_KV_Q8",
+                    "KV types %d and %d; choose MOTE_KV_AUTO, MOTE_KV_F16, MOTE_KV_F32, MOTE_KV_Q8 or MOTE_KV_Q4",
                     (int)wish->kv_keys, (int)wish->kv_values);
     uint32_t context = wish->context != 0 ? wish->context : smaller(c->context, DEFAULT_CONTEXT);
     e->info = (mote_engine_info){
@@ -65,7 +65,8 @@ void engine_lay_out(mote_engine *e, arena *memory)
 {
     const model *m = &e->model->weights;
     const mote_engine_info *info = &e->info;
-    static const kv_type types[] = {[MOTE_KV_F16] = KV_F16, [MOTE_KV_F32] = KV_F32, [MOTE_KV_Q8] = KV_Q8};
+    static const kv_type types[] = {
+        [MOTE_KV_F16] = KV_F16, [MOTE_KV_F32] = KV_F32, [MOTE_KV_Q8] = KV_Q8, [MOTE_KV_Q4] = KV_Q4};
     const kv_shape shape = {types[info->kv_keys], types[info->kv_values], info->sessions, info->context, info->batch};
     kv_cache_lay_out(&e->kv, &m->config, &e->kernels, &shape, memory);
     e->info.kv_bytes = memory->used;

@@ -30,7 +30,7 @@ mote_status mote_cpu_describe(mote_cpu_info *info, const char *cpu, mote_error *
 
 mote_status mote_cpu_kernel(mote_kernel_info *info, size_t index, const char *cpu, mote_error *error)
 {
-    static const char *const kv_names[KV_TYPE_COUNT] = {[KV_F16] = "f16", [KV_F32] = "f32", [KV_Q8] = "q8"};
+    static const char *const kv_names[KV_TYPE_COUNT] = {[KV_F16] = "f16", [KV_F32] = "f32", [KV_Q8] = "q8", [KV_Q4] = "q4"};
     kernel_table table;
     uint32_t features;
     mote_status status = cpu_features_choose(&features, cpu, error);
@@ -45,13 +45,17 @@ mote_status mote_cpu_kernel(mote_kernel_info *info, size_t index, const char *cp
         *info = (mote_kernel_info){"matmul", format->name, table.matmul[format->type]->name,
                                    table.panels[format->type] != NULL ? table.panels[format->type]->name : ""};
     else if (index - formats < KV_TYPE_COUNT)
-        *info =
-            (mote_kernel_info){"attention", kv_names[index - formats], table.attention.keys[index - formats]->name, ""};
-    else if (index - formats == KV_TYPE_COUNT)
+        *info = (mote_kernel_info){"keys", kv_names[index - formats], table.attention.keys[index - formats]->name, ""};
+    else if ((index -= formats + KV_TYPE_COUNT) < KV_TYPE_COUNT)
+        *info = (mote_kernel_info){"values", kv_names[index], table.attention.values[index]->name, ""};
+    else if (index == KV_TYPE_COUNT)
+        *info = (mote_kernel_info){"softmax", "f32", table.attention.softmax->name, ""};
+    else if (index == KV_TYPE_COUNT + 1)
         *info = (mote_kernel_info){"vectors", "f32", table.vectors->name, ""};
     else
         return fail(error, MOTE_E_ARGUMENT, "there are %zu kernels, and none of number %zu",
-                    formats + KV_TYPE_COUNT + 1, index);
+                    formats + 2 * KV_TYPE_COUNT + 2,
+                    index + formats + KV_TYPE_COUNT);
     return MOTE_OK;
 }
 

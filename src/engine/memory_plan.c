@@ -16,7 +16,7 @@ static const struct kv_pair {
 } kv_pairs[] = {{MOTE_KV_F16, MOTE_KV_F16}, {MOTE_KV_Q8, MOTE_KV_Q8}};
 
 static const char *const kv_names[] = {
-    [MOTE_KV_AUTO] = "auto", [MOTE_KV_F16] = "f16", [MOTE_KV_F32] = "f32", [MOTE_KV_Q8] = "q8"};
+    [MOTE_KV_AUTO] = "auto", [MOTE_KV_F16] = "f16", [MOTE_KV_F32] = "f32", [MOTE_KV_Q8] = "q8", [MOTE_KV_Q4] = "q4"};
 
 enum {
     CONTEXT_STEP = 256,

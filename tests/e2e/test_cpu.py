@@ -28,7 +28,7 @@ class Cpu(Case):
         for weight_format, kernel in kernels["matmul"].items():
             packed = kernels["packed_matmul"].get(weight_format, "")
             self.assertRegex(lines, rf"(?m)^  {weight_format} +{kernel}{f' +{packed}' if packed else ''}$")
-        for operation in ("attention", "vectors"):
+        for operation in ("keys", "values", "softmax", "vectors"):
             for number_format, kernel in kernels[operation].items():
                 self.assertRegex(lines, rf"(?m)^{operation} +kernel(.|\n)*\n  {number_format} +{kernel}$")
         self.assertNotRegex(lines, r"(?m)[ \t]+$")

@@ -92,7 +92,7 @@ class Run(Case):
         self.assertEqual(self.expect_done(mote(*words, "--top-k", "1", "hello")).raw, greedy)
         self.assertEqual(self.expect_done(mote(*words, "--logit-bias", "65=10000", "hello")).out, "A" * 40 + "\n")
         for option in ("--top-p=0.5", "--min-p=0.2", "--typical-p=0.3", "--repeat-penalty=1.5", "--presence-penalty=1",
-                       "--frequency-penalty=1", "--repeat-last-n=4", "--threads=1", "--batch=1", "--kv=f32", "--kv=q8"):
+                       "--frequency-penalty=1", "--repeat-last-n=4", "--threads=1", "--batch=1", "--kv=f32", "--kv=q8", "--kv=q4"):
             self.expect_done(mote(*words, option, "hello"))
         self.expect_error(mote(*words, "--logit-bias", "99999=1", "hello"), 1)
 

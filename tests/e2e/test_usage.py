@@ -52,8 +52,8 @@ class Usage(Case):
         self.wrong("run", "x", "-n", says="--tokens needs a value")
         self.wrong("run", "x", "--raw=1", says="--raw takes no value")
         self.wrong("run", "x", "-qj", says="-qj")
-        self.wrong("run", "x", "--kv", "q4", says="f16|f32|q8")
-        self.wrong("run", "x", "--kv", "", says="f16|f32|q8")
+        self.wrong("run", "x", "--kv", "q5", says="f16|f32|q8|q4")
+        self.wrong("run", "x", "--kv", "", says="f16|f32|q8|q4")
         self.wrong("run", "x", "-m", "")
 
     def test_numbers_are_strict(self):

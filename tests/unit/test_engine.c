@@ -91,9 +91,9 @@ static void memory_is_as_planned(void **state)
     machine_close(&llama);
     machine_close(&gemma);
 
-    /* Half of that, and a byte for each value with a scale of two. */
-    const size_t head[] = {[MOTE_KV_F16] = 16 * 2, [MOTE_KV_Q8] = 16 + 2};
-    for (mote_kv_type kv = MOTE_KV_F16; kv <= MOTE_KV_Q8; kv += MOTE_KV_Q8 - MOTE_KV_F16) {
+    /* Half of that, a byte for each value with a scale of two, and half a byte. */
+    const size_t head[] = {[MOTE_KV_F16] = 16 * 2, [MOTE_KV_F32] = 16 * 4, [MOTE_KV_Q8] = 16 + 2, [MOTE_KV_Q4] = 8 + 2};
+    for (mote_kv_type kv = MOTE_KV_F16; kv <= MOTE_KV_Q4; kv++) {
         options.kv_keys = options.kv_values = kv;
         llama = machine_open(&LLAMA, options);
         mote_engine_describe(llama.engine, &info);
@@ -162,12 +162,12 @@ static void deep_contexts(void **state)
     wide.window = 300;
     wide.layers = 2;
     const tiny_model *const SPECS[] = {&LLAMA, &GEMMA, &wide};
-    for (size_t i = 0; i < 3 * 3; i++) {
-        mote_engine_options options = {.context = 1200, KV_BOTH((mote_kv_type)(i % 3))};
+    for (size_t i = 0; i < 3 * 4; i++) {
+        mote_engine_options options = {.context = 1200, KV_BOTH((mote_kv_type)(i % 4))};
         for (size_t w = 0; w < sizeof WAYS / sizeof *WAYS; w++) {
             options.threads = WAYS[w].threads;
             options.batch = WAYS[w].batch;
-            in_steps(SPECS[i / 3], options, WAYS[w].step, WHOLE, END, w == 0 ? first : other);
+            in_steps(SPECS[i / 4], options, WAYS[w].step, WHOLE, END, w == 0 ? first : other);
             if (w > 0 && memcmp(first, other, sizeof first) != 0)
                 fail_msg("model %zu, KV type %zu: way %zu gives other bits", i / 3, i % 3, w);
         }

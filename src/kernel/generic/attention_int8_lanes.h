@@ -178,7 +178,7 @@ INLINE void score(size_t rows, size_t vectors, kv_type type, const score_view *c
             for (size_t v = 0; v < vectors; v++) {
                 if (rows <= FEW_ROWS && (type == KV_Q8 || k == pair))
                     __builtin_prefetch(panel[v] + (type == KV_Q8 ? k : k / 2) * 4 * KV_BLOCK +
-                                       WIDE / BLOCK_VECTORS * c->block_bytes);
+                                       RUN_BLOCKS * c->block_bytes);
                 keys[v] = key_cells(type, panel[v], k);
             }
             for (size_t r = 0; r < rows; r++) {
