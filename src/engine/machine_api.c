@@ -30,7 +30,8 @@ mote_status mote_cpu_describe(mote_cpu_info *info, const char *cpu, mote_error *
 
 mote_status mote_cpu_kernel(mote_kernel_info *info, size_t index, const char *cpu, mote_error *error)
 {
-    static const char *const kv_names[KV_TYPE_COUNT] = {[KV_F16] = "f16", [KV_F32] = "f32", [KV_Q8] = "q8", [KV_Q4] = "q4"};
+    static const char *const kv_names[KV_TYPE_COUNT] = {
+        [KV_F16] = "f16", [KV_F32] = "f32", [KV_Q8] = "q8", [KV_Q4] = "q4"};
     kernel_table table;
     uint32_t features;
     mote_status status = cpu_features_choose(&features, cpu, error);
@@ -54,8 +55,7 @@ mote_status mote_cpu_kernel(mote_kernel_info *info, size_t index, const char *cp
         *info = (mote_kernel_info){"vectors", "f32", table.vectors->name, ""};
     else
         return fail(error, MOTE_E_ARGUMENT, "there are %zu kernels, and none of number %zu",
-                    formats + 2 * KV_TYPE_COUNT + 2,
-                    index + formats + KV_TYPE_COUNT);
+                    formats + 2 * KV_TYPE_COUNT + 2, index + formats + KV_TYPE_COUNT);
     return MOTE_OK;
 }
 

@@ -19,13 +19,31 @@
 #include "kernel/generic/exp_lanes.h"
 
 /* What a table may be made for: each level adds to those before it what this processor has of it. */
-static const uint32_t levels[] = {0, CPU_AVX2 | CPU_F16C | CPU_NEON, UINT32_MAX};
-enum { LEVELS = sizeof levels / sizeof *levels };
+static const uint32_t levels[] = {
+    0,
+    CPU_AVX2 | CPU_F16C | CPU_NEON,
+    CPU_AVX2 | CPU_F16C | CPU_AVX_VNNI,
+    CPU_AVX2 | CPU_F16C | CPU_NEON | CPU_AVX512 | CPU_DOTPROD,
+    UINT32_MAX,
+};
+enum { TWIN = 2, LEVELS = sizeof levels / sizeof *levels };
+
+#if defined(__x86_64__)
+/* The kernels of AVX-VNNI, compiled for AVX-512 VNNI: few processors have the one without the other. */
+extern const key_kernel keys_int8_avxvnni_twin[KV_TYPE_COUNT];
+extern const value_kernel values_int8_avxvnni_twin[KV_TYPE_COUNT];
+#endif
 
 static attention_kernels kernels_of(size_t level)
 {
     kernel_table kernels;
     kernel_table_init(&kernels, levels[level] & cpu_features());
+#if defined(__x86_64__)
+    for (kv_type type = KV_Q8; type <= KV_Q4 && level == TWIN && (cpu_features() & CPU_AVX512_VNNI) != 0; type++) {
+        kernels.attention.keys[type] = &keys_int8_avxvnni_twin[type];
+        kernels.attention.values[type] = &values_int8_avxvnni_twin[type];
+    }
+#endif
     return kernels.attention;
 }
 
@@ -268,7 +286,7 @@ static void check_everywhere(shape s)
 {
     for (int type = 0; type < KV_TYPE_COUNT; type++) {
         attention_choice before = {0}, kernels;
-        for (size_t level = 0; level < LEVELS; level++, before = kernels) {
+        for (size_t level = 0; level < LEVELS; before = kernels, level++) {
             kernels = choice_of(level, (kv_type)type);
             if (memcmp(&kernels, &before, sizeof before) != 0) /* or this level has added nothing */
                 check_shape(kernels, (kv_type)type, s);
@@ -389,7 +407,8 @@ static double stored_error(kv_type type, const float *numbers, size_t count, dou
     double most = 0;
     for (size_t i = 0; i < count; i++) /* not by fmax: gcc 12 for aarch64 fails at that */
         most = fabs((double)numbers[i]) > most ? fabs((double)numbers[i]) : most;
-    if (type == KV_Q4) /* half the widest gap between levels is 15.5 of 127; the scale that serves all numbers best gives up more
+    if (type ==
+        KV_Q4) /* half the widest gap between levels is 15.5 of 127; the scale that serves all numbers best gives up more
                         * of the largest */
         return most * 0.25 + 1e-6;
     if (type == KV_Q8) /* half a level, and where the scale was rounded down to f16 the largest is cut off */
@@ -542,23 +561,35 @@ static double bench_pass(attention_choice kernels, const model_shape *m, const c
     return seconds;
 }
 
+/* As an engine's memory is, where the system has them. */
+static void as_large_pages(guarded memory)
+{
+    const uintptr_t large = (uintptr_t)1 << 21, start = (uintptr_t)memory.map;
+    uintptr_t from = (start + large - 1) / large * large, to = (start + memory.map_bytes) / large * large;
+    if (from < to)
+        madvise((void *)from, to - from, MADV_HUGEPAGE);
+}
+
 static void bench(size_t level, kv_type type, const model_shape *m, size_t tokens, size_t depth)
 {
-    enum { BYTES = 96 << 20 };
+    enum { BYTES = 64 << 20 };
     attention_choice kernels = choice_of(level, type);
-    size_t bytes = 2 * ((depth + tokens) / KV_BLOCK + 1) * kv_block_bytes(type, m->dim);
+    size_t blocks = (depth + tokens) / KV_BLOCK + 1, bytes = 2 * blocks * kv_block_bytes(type, m->dim);
     size_t count = tokens > 1 ? m->kv_heads : BYTES / bytes;
-    cache *caches = calloc(count, sizeof *caches);
+    cache all = cache_new(type, count * blocks * KV_BLOCK, m->dim, 0), *caches = calloc(count, sizeof *caches);
     assert_non_null(caches);
+    as_large_pages(all.keys);
+    as_large_pages(all.values);
+    fill(&all, kernels, count * blocks * KV_BLOCK, 1);
     for (size_t i = 0; i < count; i++) {
-        caches[i] = cache_new(type, depth + tokens, m->dim, 0);
-        fill(&caches[i], kernels, depth + tokens, 1);
+        caches[i] = all;
+        caches[i].keys.at = (unsigned char *)all.keys.at + i * bytes / 2;
+        caches[i].values.at = (unsigned char *)all.values.at + i * bytes / 2;
     }
     double best = INFINITY;
     for (int i = 0; i < 5; i++)
         best = fmin(best, bench_pass(kernels, m, caches, count, tokens, depth));
-    for (size_t i = 0; i < count; i++)
-        cache_free(&caches[i]);
+    cache_free(&all);
     free(caches);
     static const char *const names[] = {"f16", "f32", "q8", "q4"};
     double products = (double)(tokens * m->group * depth * m->dim * 4) * (double)count;

@@ -25,7 +25,7 @@
 #include "kernel/generic/kv_lanes.h"
 #include "kernel/generic/row_tiles.h"
 
-enum { CELL_BYTES = 4 * LANE_COUNT };
+enum { CELL_BYTES = 4 * LANE_COUNT, FETCH_BLOCKS = 8 };
 
 typedef uint8_t cell_bytes __attribute__((vector_size(CELL_BYTES)));
 typedef uint16_t cell_pairs __attribute__((vector_size(CELL_BYTES)));
@@ -177,8 +177,7 @@ INLINE void score(size_t rows, size_t vectors, kv_type type, const score_view *c
             cells keys[WIDE];
             for (size_t v = 0; v < vectors; v++) {
                 if (rows <= FEW_ROWS && (type == KV_Q8 || k == pair))
-                    __builtin_prefetch(panel[v] + (type == KV_Q8 ? k : k / 2) * 4 * KV_BLOCK +
-                                       RUN_BLOCKS * c->block_bytes);
+                    fetch_later(panel[v] + (type == KV_Q8 ? k : k / 2) * 4 * KV_BLOCK + FETCH_BLOCKS * c->block_bytes);
                 keys[v] = key_cells(type, panel[v], k);
             }
             for (size_t r = 0; r < rows; r++) {
@@ -245,7 +244,8 @@ static void open_scales(kv_type type, const mix_view *c, const seen_positions *s
 {
     size_t at = KV_BLOCK * c->dims * kv_value_bits(type) / 8;
     for (size_t p = seen->first * KV_BLOCK; p < seen->last * KV_BLOCK; p += LANE_COUNT)
-        lanes_store(scales + p, load_f16(c->values + p / KV_BLOCK * c->block_bytes + at + p % KV_BLOCK * sizeof(uint16_t)));
+        lanes_store(scales + p,
+                    load_f16(c->values + p / KV_BLOCK * c->block_bytes + at + p % KV_BLOCK * sizeof(uint16_t)));
     for (size_t p = seen->first * KV_BLOCK; p < seen->begin; p++)
         scales[p] = 0;
     for (size_t p = seen->end; p < seen->last * KV_BLOCK; p++)
@@ -286,8 +286,8 @@ INLINE void mix(size_t rows, size_t vectors, kv_type type, const mix_view *c, si
             cells values[WIDE];
             for (size_t v = 0; v < vectors; v++) {
                 if (rows <= FEW_ROWS)
-                    __builtin_prefetch(positions + (at + v) * (type == KV_Q8 ? CELL_BYTES : CELL_BYTES / 2) +
-                                       RUN_BLOCKS * c->block_bytes);
+                    fetch_later(positions + (at + v) * CELL_BYTES / (type == KV_Q8 ? 1 : 2) +
+                                FETCH_BLOCKS * c->block_bytes);
                 values[v] = value_cells(type, positions, at + v);
             }
             for (size_t r = 0; r < rows; r++) {

@@ -35,7 +35,7 @@ INLINE void multiply(kv_type type, size_t rows, size_t vectors, const float *a, 
 {
     for (size_t k = 0; k < count; k++) {
         for (size_t v = 0; v < vectors && rows <= FEW_ROWS; v++)
-            __builtin_prefetch(panel[v] + k * step + ahead);
+            fetch_later(panel[v] + k * step + ahead);
         lanes b[WIDE];
         for (size_t v = 0; v < vectors; v++)
             b[v] = load_kv(type, panel[v] + k * step);

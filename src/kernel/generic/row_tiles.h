@@ -20,6 +20,13 @@ static inline size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* Asks for what is read later, into the second-level cache: the first has too few places for lines that are on their way,
+ * which halves the speed of a cache in memory. */
+INLINE void fetch_later(const unsigned char *at)
+{
+    __builtin_prefetch(at, 0, 2);
+}
+
 /* Tiles of rows that have code of their own: the largest that fits. */
 static inline size_t row_tile(size_t left)
 {
