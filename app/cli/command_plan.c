@@ -20,7 +20,7 @@ static const struct option table[] = {
     {"batch", 0, OPTION_COUNT, "N", 1, 65536, AT(engine.batch),
      "Tokens of the prompt computed together at most. Default: 256, and 128, 64 or 32 where memory is short."},
     {"kv", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv),
-     "Number format of the memory of earlier tokens. Default: f16, and q8 where memory is short."},
+     "Number format of the memory of earlier tokens. Default: f16, and q8 or q4 where memory is short."},
     {"kv-values", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv_values),
      "Another format than that of --kv for values. Default: as --kv."},
     {"threads", 't', OPTION_COUNT, "N", 1, 1024, AT(engine.threads),
@@ -121,7 +121,8 @@ const struct command command_plan = {
         "it.\n"
         "What fits the budget is chosen as mote run and mote chat choose it: a smaller batch gives way first, then KV "
         "in "
-        "q8, then a smaller context, unless these were given. Where nothing fits, a sentence says what is lacking and "
+        "q8 or q4, then a smaller context, unless these were given. Where nothing fits, a sentence says what is "
+        "lacking and "
         "what would fit, and the exit status is 1.",
     .examples = "mote plan qwen3-0.6b.gguf\n"
                 "mote plan -m qwen3-0.6b.gguf --memory 512M --ctx 8192 --json",

@@ -16,7 +16,8 @@ static const struct option machine_table[] = {
      "where memory is short."},
     {"memory", 0, OPTION_SIZE, "SIZE", 0, 0, AT(engine.memory),
      "The most memory to have resident, mapped files counted: 256M, 1.5G, 300MiB (MB and GB are powers of 1000). What "
-     "fits is found before the model is loaded: a smaller --batch first, then --kv q8, then a smaller context, unless "
+     "fits is found before the model is loaded: a smaller --batch first, then --kv q8 or q4, then a smaller context, "
+     "unless "
      "these were given; mote plan shows it. Default: what the machine, control groups and resource limits leave free."},
     {"threads", 't', OPTION_COUNT, "N", 1, 1024, AT(engine.threads),
      "Processors to use. Default: as mote tune has measured, or the fast ones that this process may use."},
@@ -26,9 +27,9 @@ static const struct option machine_table[] = {
      "Tokens of the prompt computed together at most. Default: 256, and 128, 64 or 32 where memory is short."},
     {"kv", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv),
      "Number format of the memory of earlier tokens: f32 is exact, f16 takes half its space, q8 little more than a "
-     "quarter, q4 than an eighth. Default: f16, and q8 where memory is short."},
+     "quarter, q4 than an eighth. Default: f16, and q8 or q4 where memory is short."},
     {"kv-values", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv_values),
-     "Another format than that of --kv for values, which bear coarser numbers than keys. Default: as --kv."},
+     "Another format than that of --kv for values. Default: as --kv."},
     {"verbose", 'v', OPTION_FLAG, NULL, 0, 0, AT(verbose),
      "Say on standard error what memory was planned, how many threads run, and why that many."},
     {0},

@@ -13,7 +13,8 @@
 static const uint32_t batch_sizes[] = {512, 256, 128, 64, 32};
 static const struct kv_pair {
     mote_kv_type keys, values;
-} kv_pairs[] = {{MOTE_KV_F16, MOTE_KV_F16}, {MOTE_KV_Q8, MOTE_KV_Q8}};
+} kv_pairs[] = {
+    {MOTE_KV_F16, MOTE_KV_F16}, {MOTE_KV_Q8, MOTE_KV_Q8}, {MOTE_KV_Q4, MOTE_KV_Q8}, {MOTE_KV_Q4, MOTE_KV_Q4}};
 
 static const char *const kv_names[] = {
     [MOTE_KV_AUTO] = "auto", [MOTE_KV_F16] = "f16", [MOTE_KV_F32] = "f32", [MOTE_KV_Q8] = "q8", [MOTE_KV_Q4] = "q4"};

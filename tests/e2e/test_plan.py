@@ -150,13 +150,13 @@ class Plan(Case):
         self.expect_refused_unread(self.packed, (*words, "--memory", str(int(whole * 0.9))), "it needs --memory")
 
     def test_default_context_gives_way(self):
-        least = self.plan(self.packed, "--ctx", "256", "--kv", "q8", "--batch", "32")["peak_bytes"]
-        told = self.plan(self.packed, "--memory", str(least + 7_000_000))
-        self.assertEqual((told["kv"], told["kv_values"]), ("q8", "q8"))
+        least = self.plan(self.packed, "--ctx", "256", "--kv", "q4", "--batch", "32")["peak_bytes"]
+        told = self.plan(self.packed, "--memory", str(least + 4_000_000))
+        self.assertEqual((told["kv"], told["kv_values"]), ("q4", "q4"))
         self.assertTrue(256 < told["context"] < 4096 and told["context"] % 256 == 0, told)
         if self.measurable:
-            result = mote("run", "-m", self.packed, "--memory", str(least + 7_000_000), "-n", "2", "--raw", "-v", "hello")
-            self.assertIn(f"context of {told['context']} tokens, keys in q8, values in q8, a batch of {told['batch']}", self.expect_done(result).err)
+            result = mote("run", "-m", self.packed, "--memory", str(least + 4_000_000), "-n", "2", "--raw", "-v", "hello")
+            self.assertIn(f"context of {told['context']} tokens, keys in q4, values in q4, a batch of {told['batch']}", self.expect_done(result).err)
 
     def test_every_command_refuses(self):
         for words in (("run", "-m", self.plain, "x"), ("chat", "-m", self.plain), ("plan", self.plain),

@@ -138,10 +138,14 @@ static void the_order(void **state)
     expect_choice(f, (mote_engine_options){.context = 8192, .batch = 100, .memory = memory}, 8192, 100, MOTE_KV_Q8);
     memory = peak_of(f, 8192, 64, MOTE_KV_Q8) + SLACK;
     expect_choice(f, (mote_engine_options){.context = 8192, .memory = memory}, 8192, 64, MOTE_KV_Q8);
-    memory = peak_of(f, 4096, 32, MOTE_KV_Q8) - SLACK; /* 4096 is the default, not a wish */
-    mote_memory_plan p = plan_well(f, (mote_engine_options){.memory = memory});
+    memory = peak_of(f, 8192, 32, MOTE_KV_Q8) - SLACK;
+    mote_memory_plan p = plan_well(f, (mote_engine_options){.context = 8192, .memory = memory});
+    assert_int_equal(p.kv_keys, MOTE_KV_Q4); /* they lose less by it than values */
+    assert_int_equal(p.kv_values, MOTE_KV_Q8);
+    memory = peak_of(f, 4096, 32, MOTE_KV_Q4) - SLACK; /* 4096 is the default, not a wish */
+    p = plan_well(f, (mote_engine_options){.memory = memory});
     assert_true(p.context < 4096 && p.context % 256 == 0 && p.context >= 2048);
-    assert_int_equal(p.kv_keys, MOTE_KV_Q8);
+    assert_int_equal(p.kv_keys, MOTE_KV_Q4);
 }
 
 static void what_was_wished_stays(void **state)
@@ -160,13 +164,13 @@ static void what_was_wished_stays(void **state)
     assert_true(p.context_fits >= 7000 && p.context_fits < 8192);
     expect_sentence(&error, MOTE_E_MEMORY, "--kv q8");
     /* Without a wish for a type, the context alone is what could give way. */
-    memory = peak_of(f, 8192, 32, MOTE_KV_Q8) - SLACK;
+    memory = peak_of(f, 8192, 32, MOTE_KV_Q4) - SLACK;
     assert_int_equal(plan(f, (mote_engine_options){.context = 8192, .memory = memory}, &p, &error), MOTE_E_MEMORY);
     char advice[32];
     snprintf(advice, sizeof advice, "--ctx %u)", p.context_fits);
     expect_sentence(&error, MOTE_E_MEMORY, advice);
     expect_choice(f, (mote_engine_options){.context = p.context_fits, .memory = memory}, p.context_fits, 32,
-                  MOTE_KV_Q8);
+                  MOTE_KV_Q4);
 }
 
 static void what_never_fits(void **state)

@@ -64,6 +64,7 @@ static void *counted(void *memory)
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t each);
 void *__real_realloc(void *memory, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
 char *__real_strndup(const char *text, size_t most);
 void __real_free(void *memory);
 int __real_munmap(void *at, size_t size);
@@ -87,6 +88,11 @@ void *__wrap_realloc(void *memory, size_t size)
     bool grown = memory != NULL;
     void *at = __real_realloc(memory, size);
     return grown ? at : counted(at);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    return refuse_memory() ? NULL : counted(__real_aligned_alloc(alignment, size));
 }
 
 char *__wrap_strndup(const char *text, size_t most)
