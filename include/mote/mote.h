@@ -238,6 +238,11 @@ typedef struct mote_engine_options {
     uint32_t decode_threads;  /* for steps of up to 8 tokens; 0: `threads` */
     uint32_t prefill_threads; /* for longer ones; 0: `threads` */
     uint64_t memory;          /* bytes the whole process may have resident; 0: what is free, see mote_plan_memory */
+    /* What sessions have held is kept after them, so that a prompt that begins alike is computed only from there, as long
+     * as the memory is not needed for open sessions. So many bytes are reserved for it alone, and used when there is
+     * something to keep; 0: none. */
+    uint64_t prefix_cache_bytes;
+    bool forgetful; /* keep nothing, and let sessions share nothing that they have not been told to: for measuring */
 } mote_engine_options;
 
 MOTE_API void mote_engine_options_init(mote_engine_options *options);
@@ -292,10 +297,12 @@ typedef struct mote_engine_info {
     uint32_t threads; /* the caller's included; the most that can be set below */
     mote_kv_type kv_keys;
     mote_kv_type kv_values;
-    uint64_t kv_bytes;      /* all sessions */
+    uint64_t kv_bytes;      /* all sessions, and the prefix cache */
     uint64_t scratch_bytes; /* activations */
     uint32_t decode_threads;
     uint32_t prefill_threads;
+    uint64_t prefix_cache_bytes; /* what was wished for, in whole pages of the KV cache */
+    bool forgetful;
 } mote_engine_info;
 
 MOTE_API void mote_engine_describe(const mote_engine *engine, mote_engine_info *info);
@@ -315,17 +322,32 @@ typedef struct mote_engine_cost {
 /* The cost for a session that holds `depth` tokens before the pass. */
 MOTE_API void mote_engine_cost_at(const mote_engine *engine, size_t depth, mote_engine_cost *cost);
 
-/* Errors: LIMIT (as many sessions as the engine has are open), MEMORY. */
+/* What sessions have in common lies in memory once: a page of it is copied when one of them goes on differently. The
+ * functions below wait while a step of the engine runs.
+ * Errors: LIMIT (as many sessions as the engine has are open). */
 MOTE_API mote_status mote_session_open(mote_session **out, mote_engine *engine, mote_error *error);
 MOTE_API void mote_session_close(mote_session *session);
 
-/* Tokens the session holds, and forgetting them all. */
+/* Opens a session that holds what `from` holds, and shares it: for several answers to one prompt. Nothing is computed.
+ * Errors: as mote_session_open. */
+MOTE_API mote_status mote_session_fork(mote_session **out, mote_session *from, mote_error *error);
+
+/* Tokens the session holds, and beginning anew. */
 MOTE_API size_t mote_session_length(const mote_session *session);
 MOTE_API void mote_session_clear(mote_session *session);
 
-/* Forgets what follows the first `length` tokens, or all of them where sliding windows no longer hold what continuing
+/* Shortens the session to its first `length` tokens, or to none where sliding windows no longer hold what continuing
  * there would need. Returns how many the session holds then. */
 MOTE_API size_t mote_session_rewind(mote_session *session, size_t length);
+
+/* Makes the session hold the beginning of `prompt` as far as it is known, from what this session and others hold or held
+ * before, but never its last token. Returns how many tokens that is: the others are to be computed with mote_engine_step.
+ * mote_generate does both. Nothing else of what the session held stays in it. */
+MOTE_API size_t mote_session_hold(mote_session *session, const mote_token *prompt, size_t count);
+
+/* Begins anew in another scope, 0 being that of a new session. Sessions of different scopes, as of different users, never
+ * share what they hold, so that nobody can find out by the time an answer takes what others have asked. */
+MOTE_API void mote_session_set_scope(mote_session *session, uint64_t scope);
 
 /* Makes the work in progress of this session stop soon with MOTE_E_CANCELLED. From any thread or signal handler. The
  * request is forgotten when the next call on the session begins. */
@@ -408,14 +430,15 @@ MOTE_API void mote_generation_options_init(mote_generation_options *options);
 typedef struct mote_generation {
     mote_finish finish;
     size_t prompt_tokens;
-    size_t cached_tokens; /* of the prompt, already held by the session */
+    size_t cached_tokens; /* of the prompt, known before */
     size_t tokens;        /* generated, end token included */
     double prefill_seconds;
     double first_token_seconds; /* from the call to the first token */
     double decode_seconds;      /* for the tokens after the first */
 } mote_generation;
 
-/* Makes the session hold `prompt` — computing only what follows the part it already holds — and generates from there.
+/* Makes the session hold `prompt` — computing only what follows the part that is known (mote_session_hold) — and generates
+ * from there.
  * `result` is filled as far as things went on failure too.
  * Errors: as mote_engine_step and mote_sampler_open; LIMIT when the prompt alone does not fit the context. */
 MOTE_API mote_status mote_generate(mote_session *session, const mote_token *prompt, size_t count,

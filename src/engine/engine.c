@@ -1,4 +1,4 @@
-/* Opening and closing engines and sessions. */
+/* Opening and closing engines. */
 #include "engine/engine.h"
 
 #include <stdlib.h>
@@ -54,6 +54,8 @@ static mote_status choose(mote_engine *e, const mote_engine_options *wish, mote_
         .batch = smaller(wish->batch != 0 ? wish->batch : DEFAULT_BATCH, context),
         .kv_keys = wish->kv_keys,
         .kv_values = wish->kv_values,
+        .prefix_cache_bytes = wish->prefix_cache_bytes,
+        .forgetful = wish->forgetful,
         .decode_threads = wished_threads(wish, wish->decode_threads),
         .prefill_threads = wished_threads(wish, wish->prefill_threads),
     };
@@ -67,7 +69,8 @@ void engine_lay_out(mote_engine *e, arena *memory)
     const mote_engine_info *info = &e->info;
     static const kv_type types[] = {
         [MOTE_KV_F16] = KV_F16, [MOTE_KV_F32] = KV_F32, [MOTE_KV_Q8] = KV_Q8, [MOTE_KV_Q4] = KV_Q4};
-    const kv_shape shape = {types[info->kv_keys], types[info->kv_values], info->sessions, info->context, info->batch};
+    const kv_shape shape = {types[info->kv_keys], types[info->kv_values], info->sessions,          info->context,
+                            info->batch,          info->forgetful,        info->prefix_cache_bytes};
     kv_cache_lay_out(&e->kv, &m->config, &e->kernels, &shape, memory);
     e->info.kv_bytes = memory->used;
 
@@ -80,11 +83,10 @@ void engine_lay_out(mote_engine *e, arena *memory)
     e->taken = arena_take(memory, info->sessions, sizeof *e->taken);
     e->session = arena_take(memory, info->sessions, sizeof *e->session);
     for (uint32_t i = 0; i < info->sessions; i++) {
-        mote_token *ids = arena_take(memory, info->context, sizeof *ids);
         float *logits = arena_take(memory, m->config.vocabulary, sizeof *logits);
         if (e->session == NULL)
             continue;
-        e->session[i] = (mote_session){.engine = e, .index = i, .ids = ids, .logits = logits};
+        e->session[i] = (mote_session){.engine = e, .index = i, .logits = logits};
         atomic_init(&e->session[i].cancel, false);
     }
     e->info.scratch_bytes = memory->used - e->info.kv_bytes;
@@ -130,7 +132,8 @@ static mote_status open_parts(mote_engine *e, const mote_engine_options *options
                     "no memory for a context of %u tokens in %u sessions (%zu MiB); choose a smaller context",
                     e->info.context, e->info.sessions, count.used >> 20);
     engine_lay_out(e, &e->memory);
-    kv_cache_prepare(&e->kv, e->info.sessions);
+    kv_cache_prepare(&e->kv);
+    e->info.prefix_cache_bytes = e->kv.prefix_bytes; /* whole pages */
     forward_prepare(&e->pass, e->info.context);
     return MOTE_OK;
 }
@@ -182,65 +185,4 @@ void mote_engine_set_threads(mote_engine *e, uint32_t decode_threads, uint32_t p
     if (prefill_threads != 0)
         e->info.prefill_threads = smaller(prefill_threads, e->info.threads);
     pthread_mutex_unlock(&e->lock);
-}
-
-mote_status mote_session_open(mote_session **out, mote_engine *e, mote_error *error)
-{
-    *out = NULL;
-    pthread_mutex_lock(&e->lock);
-    for (uint32_t i = 0; i < e->info.sessions && *out == NULL; i++)
-        if (!e->session[i].open)
-            *out = &e->session[i];
-    if (*out != NULL) {
-        (*out)->open = true;
-        (*out)->length = (*out)->high = 0;
-        atomic_store(&(*out)->cancel, false);
-        atomic_fetch_add_explicit(&e->references, 1, memory_order_relaxed);
-    }
-    pthread_mutex_unlock(&e->lock);
-    if (*out == NULL)
-        return fail(error, MOTE_E_LIMIT,
-                    "all %u sessions of the engine are open; close one, or open an engine for more", e->info.sessions);
-    return MOTE_OK;
-}
-
-void mote_session_close(mote_session *s)
-{
-    if (s == NULL)
-        return;
-    mote_engine *e = s->engine;
-    pthread_mutex_lock(&e->lock);
-    s->open = false;
-    pthread_mutex_unlock(&e->lock);
-    mote_engine_close(e);
-}
-
-size_t mote_session_length(const mote_session *s)
-{
-    return s->length;
-}
-
-void mote_session_clear(mote_session *s)
-{
-    s->length = s->high = 0;
-}
-
-void mote_session_cancel(mote_session *s)
-{
-    atomic_store(&s->cancel, true);
-}
-
-size_t mote_session_rewind(mote_session *s, size_t length)
-{
-    if (length < s->length)
-        session_rewind(s, length);
-    return s->length;
-}
-
-void session_rewind(mote_session *s, size_t length)
-{
-    if (length > 0 && kv_cache_holds(&s->engine->kv, length, s->high))
-        s->length = length;
-    else
-        mote_session_clear(s);
 }

@@ -32,8 +32,7 @@ typedef struct generation {
     double started;
 } generation;
 
-/* Keeps what the session shares with the prompt and computes the rest; the last token is always computed, for its
- * logits. */
+/* Keeps what is known of the prompt and computes the rest; the last token is always computed, for its logits. */
 static mote_status hold_prompt(generation *g, const mote_token *prompt, size_t count, mote_error *error)
 {
     mote_session *s = g->session;
@@ -44,13 +43,10 @@ static mote_status hold_prompt(generation *g, const mote_token *prompt, size_t c
                     "the prompt's %zu tokens do not fit the context of %u; choose a larger context "
                     "or a shorter prompt",
                     count, s->engine->info.context);
-    size_t shared = 0;
-    while (shared < s->length && shared < count - 1 && s->ids[shared] == prompt[shared])
-        shared++;
-    session_rewind(s, shared);
+    size_t known = mote_session_hold(s, prompt, count);
     g->result->prompt_tokens = count;
-    g->result->cached_tokens = s->length;
-    mote_work work = {s, prompt + s->length, count - s->length, s->logits, 1};
+    g->result->cached_tokens = known;
+    mote_work work = {s, prompt + known, count - known, s->logits, 1};
     mote_status status = engine_step(s->engine, &work, 1, error);
     g->result->prefill_seconds = clock_seconds() - g->started;
     for (size_t i = 0; i < count && status == MOTE_OK; i++)
@@ -107,7 +103,7 @@ static mote_status decode(generation *g, mote_error *error)
             return MOTE_OK;
         if (!end && g->result->tokens == g->options->max_tokens)
             g->result->finish = MOTE_FINISH_LENGTH, end = true;
-        else if (!end && s->length == s->engine->info.context)
+        else if (!end && session_length(s) == s->engine->info.context)
             g->result->finish = MOTE_FINISH_CONTEXT, end = true;
         if (end) {
             show_rest(g);

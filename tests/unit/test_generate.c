@@ -52,16 +52,28 @@ typedef struct talker {
     mote_session *session;
 } talker;
 
-static talker talker_open(const tiny_model *spec, uint32_t threads, uint32_t batch)
+static talker talker_with(const tiny_model *spec, mote_engine_options options)
 {
     talker t;
     mote_error error = {0};
-    mote_engine_options options = {.context = CONTEXT, .threads = threads, .batch = batch, KV_BOTH(MOTE_KV_F32)};
     t.model = tiny_model_open(spec, &t.data);
     if (mote_engine_open(&t.engine, t.model, &options, &error) != MOTE_OK ||
         mote_session_open(&t.session, t.engine, &error) != MOTE_OK)
         fail_msg("%s", error.text);
     return t;
+}
+
+static talker talker_open(const tiny_model *spec, uint32_t threads, uint32_t batch)
+{
+    return talker_with(
+        spec, (mote_engine_options){.context = CONTEXT, .threads = threads, .batch = batch, KV_BOTH(MOTE_KV_F32)});
+}
+
+/* One that knows nothing but what its session holds. */
+static talker forgetful_open(const tiny_model *spec)
+{
+    return talker_with(
+        spec, (mote_engine_options){.context = CONTEXT, .threads = 1, .forgetful = true, KV_BOTH(MOTE_KV_F32)});
 }
 
 static void talker_close(talker *t)
@@ -178,7 +190,7 @@ static void same_as_by_hand(void **state)
     static const float TEMPERATURES[] = {0, 1};
     for (size_t i = 0; i < 2; i++) {
         for (size_t j = 0; j < 2; j++) {
-            talker t = talker_open(BOTH[i], 2, 0);
+            talker t = forgetful_open(BOTH[i]);
             mote_sampling sampling = letters(TEMPERATURES[j]);
             mote_token prompt[30], ids[40];
             answer hand, whole = {0};
@@ -421,7 +433,7 @@ static void prompt_reuse(void **state)
     for (size_t i = 0; i < 2; i++) {
         for (size_t j = 0; j < 2; j++) {
             bool far = i == 0 || j == 0;
-            talker t = talker_open(BOTH[i], 1, BATCHES[j]), fresh = talker_open(BOTH[i], 1, 0);
+            talker t = talker_open(BOTH[i], 1, BATCHES[j]), fresh = forgetful_open(BOTH[i]);
             mote_sampling sampling = letters(0);
             mote_token prompt[100], generated[20];
             answer hand;
@@ -454,7 +466,7 @@ static void reuse_after_a_new_start(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        talker t = talker_open(BOTH[i], 1, 4), fresh = talker_open(BOTH[i], 1, 0);
+        talker t = talker_open(BOTH[i], 1, 4), fresh = forgetful_open(BOTH[i]);
         mote_sampling sampling = letters(0);
         mote_token prompt[120], generated[20];
         answer hand;
