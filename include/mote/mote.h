@@ -407,12 +407,21 @@ MOTE_API mote_token mote_sampler_pick(mote_sampler *sampler, float *logits);
 typedef enum mote_finish {
     MOTE_FINISH_END,      /* the model ended its answer */
     MOTE_FINISH_LENGTH,   /* max_tokens */
-    MOTE_FINISH_CONTEXT,  /* the session is full */
+    MOTE_FINISH_CONTEXT,  /* the session is full, and on_full did not make room */
     MOTE_FINISH_STOP,     /* a stop text appeared */
     MOTE_FINISH_CANCELLED /* the callback or mote_session_cancel said so */
 } mote_finish;
 
 MOTE_API const char *mote_finish_name(mote_finish finish); /* "end", "length", … */
+
+/* What becomes of an answer that the context has no more room for. */
+typedef enum mote_on_full {
+    MOTE_FULL_STOP, /* it ends: MOTE_FINISH_CONTEXT */
+    /* It goes on: the session keeps the first `keep` tokens and the later half of the others. Keys are turned by their
+     * positions, so that this half is computed anew where it comes to lie: a pause, and then it is as if the session had
+     * never held anything else. */
+    MOTE_FULL_SHIFT
+} mote_on_full;
 
 typedef struct mote_generation_options {
     const mote_sampling *sampling; /* NULL: the defaults */
@@ -423,6 +432,9 @@ typedef struct mote_generation_options {
     /* Text as it comes, whole characters only; false ends with MOTE_FINISH_CANCELLED. */
     bool (*on_text)(void *user, const char *text, size_t length);
     void *user;
+    mote_on_full on_full;
+    size_t
+        keep; /* of the prompt, where the context shifts: its system message, say; at most three quarters of the context */
 } mote_generation_options;
 
 MOTE_API void mote_generation_options_init(mote_generation_options *options);
@@ -434,13 +446,15 @@ typedef struct mote_generation {
     size_t tokens;        /* generated, end token included */
     double prefill_seconds;
     double first_token_seconds; /* from the call to the first token */
-    double decode_seconds;      /* for the tokens after the first */
+    double decode_seconds;      /* for the tokens after the first, shifts included */
+    size_t shifted_tokens;      /* that the session let go of to make room (on_full) */
 } mote_generation;
 
 /* Makes the session hold `prompt` — computing only what follows the part that is known (mote_session_hold) — and generates
  * from there.
  * `result` is filled as far as things went on failure too.
- * Errors: as mote_engine_step and mote_sampler_open; LIMIT when the prompt alone does not fit the context. */
+ * Errors: as mote_engine_step and mote_sampler_open; LIMIT when the prompt alone does not fit the context; ARGUMENT when
+ * `keep` leaves no room to shift. */
 MOTE_API mote_status mote_generate(mote_session *session, const mote_token *prompt, size_t count,
                                    const mote_generation_options *options, mote_generation *result, mote_error *error);
 
