@@ -243,6 +243,16 @@ typedef struct mote_engine_options {
      * something to keep; 0: none. */
     uint64_t prefix_cache_bytes;
     bool forgetful; /* keep nothing, and let sessions share nothing that they have not been told to: for measuring */
+    /* A directory that keeps what prompts have left in the KV cache beyond the engine's life, so that they need not be
+     * computed after a restart; NULL: none. It is made if it is not there, for its owner alone. Who can read it can read
+     * the prompts. What is torn, foreign or of another model is not used. */
+    const char *cache_directory;
+    uint64_t cache_bytes;       /* of the directory; 0: 1 GiB. What was used longest ago goes first */
+    uint64_t cache_daily_bytes; /* written in any 24 hours, for disks that wear; 0: 2 GiB; UINT64_MAX: no limit */
+    /* What a person should know though nothing fails, as of a directory that cannot be used: a sentence each. NULL: nobody
+     * hears it. From the thread whose call it is, which must not call the engine from there. */
+    void (*say)(void *user, const char *sentence);
+    void *user;
 } mote_engine_options;
 
 MOTE_API void mote_engine_options_init(mote_engine_options *options);
@@ -285,7 +295,8 @@ MOTE_API mote_status mote_plan_memory(mote_memory_plan *plan, const char *path, 
 
 /* Allocates everything running will need; nothing is allocated per token afterwards.
  * Errors: ARGUMENT (context past the model's; a model opened without weights), MEMORY (nothing fits the budget; see
- * mote_plan_memory for asking before a model is loaded), LIMIT (the system has no more threads). */
+ * mote_plan_memory for asking before a model is loaded), LIMIT (the system has no more threads), IO (the
+ * cache directory is none that can be used). */
 MOTE_API mote_status mote_engine_open(mote_engine **out, mote_model *model, const mote_engine_options *options,
                                       mote_error *error);
 MOTE_API void mote_engine_close(mote_engine *engine);
@@ -345,8 +356,14 @@ MOTE_API size_t mote_session_rewind(mote_session *session, size_t length);
  * mote_generate does both. Nothing else of what the session held stays in it. */
 MOTE_API size_t mote_session_hold(mote_session *session, const mote_token *prompt, size_t count);
 
+/* Writes what the first `length` tokens of the session left in the cache to the engine's cache directory, unless it is there.
+ * Takes as long as the disk does, and other sessions can go on between one page and the next: for when nobody waits.
+ * mote_generate does it with its prompt, after the answer. Without such a directory, or for less than 64 tokens, nothing. */
+MOTE_API void mote_session_save(mote_session *session, size_t length);
+
 /* Begins anew in another scope, 0 being that of a new session. Sessions of different scopes, as of different users, never
- * share what they hold, so that nobody can find out by the time an answer takes what others have asked. */
+ * share what they hold, so that nobody can find out by the time an answer takes what others have asked. In a cache directory
+ * a scope is known by the same number again. */
 MOTE_API void mote_session_set_scope(mote_session *session, uint64_t scope);
 
 /* Makes the work in progress of this session stop soon with MOTE_E_CANCELLED. From any thread or signal handler. The

@@ -60,6 +60,7 @@ static mote_status choose(mote_engine *e, const mote_engine_options *wish, mote_
         .prefill_threads = wished_threads(wish, wish->prefill_threads),
     };
     e->info.threads = larger(e->info.decode_threads, e->info.prefill_threads);
+    e->saves = wish->cache_directory != NULL;
     return MOTE_OK;
 }
 
@@ -69,8 +70,14 @@ void engine_lay_out(mote_engine *e, arena *memory)
     const mote_engine_info *info = &e->info;
     static const kv_type types[] = {
         [MOTE_KV_F16] = KV_F16, [MOTE_KV_F32] = KV_F32, [MOTE_KV_Q8] = KV_Q8, [MOTE_KV_Q4] = KV_Q4};
-    const kv_shape shape = {types[info->kv_keys], types[info->kv_values], info->sessions,          info->context,
-                            info->batch,          info->forgetful,        info->prefix_cache_bytes};
+    const kv_shape shape = {.keys = types[info->kv_keys],
+                            .values = types[info->kv_values],
+                            .sessions = info->sessions,
+                            .context = info->context,
+                            .batch = info->batch,
+                            .forgetful = info->forgetful,
+                            .spare_window = e->saves,
+                            .prefix_bytes = info->prefix_cache_bytes};
     kv_cache_lay_out(&e->kv, &m->config, &e->kernels, &shape, memory);
     e->info.kv_bytes = memory->used;
 
@@ -108,6 +115,18 @@ static mote_status open_pool(mote_engine *e, bool ours, mote_error *error)
     return MOTE_OK;
 }
 
+static mote_status open_directory(mote_engine *e, const mote_engine_options *wish, mote_error *error)
+{
+    const prefix_store_options options = {
+        .directory = wish->cache_directory,
+        .size_limit = wish->cache_bytes,
+        .daily_write_limit = wish->cache_daily_bytes,
+        .say = wish->say,
+        .user = wish->user,
+    };
+    return prefix_disk_open(&e->disk, &options, e->model, &e->kv, e->info.context, error);
+}
+
 mote_status engine_prepare(mote_engine *e, const mote_engine_options *options, mote_memory_plan *plan,
                            mote_error *error)
 {
@@ -135,7 +154,7 @@ static mote_status open_parts(mote_engine *e, const mote_engine_options *options
     kv_cache_prepare(&e->kv);
     e->info.prefix_cache_bytes = e->kv.prefix_bytes; /* whole pages */
     forward_prepare(&e->pass, e->info.context);
-    return MOTE_OK;
+    return options->cache_directory != NULL ? open_directory(e, options, error) : MOTE_OK;
 }
 
 mote_status mote_engine_open(mote_engine **out, mote_model *m, const mote_engine_options *options, mote_error *error)
@@ -166,6 +185,7 @@ void mote_engine_close(mote_engine *e)
     if (e == NULL || atomic_fetch_sub_explicit(&e->references, 1, memory_order_acq_rel) != 1)
         return;
     thread_pool_close(e->pool);
+    prefix_disk_close(e->disk);
     arena_release(&e->memory);
     pthread_mutex_destroy(&e->lock);
     mote_model_close(e->model);

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "engine/prefix_cache.h"
+#include "engine/prefix_disk.h"
 #include "engine/model_handle.h"
 #include "model/forward.h"
 
@@ -26,8 +27,10 @@ struct mote_engine {
     thread_pool *pool;
     kernel_table kernels;
     mote_engine_info info;
+    bool saves; /* there is to be a cache directory */
     arena memory;
     kv_cache kv;
+    prefix_disk *disk; /* NULL: there is no cache directory */
     forward pass;
     mote_session *session; /* [sessions] */
 

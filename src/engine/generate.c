@@ -169,6 +169,8 @@ static mote_status generate(generation *g, const mote_token *prompt, size_t coun
         g->result->finish = MOTE_FINISH_CANCELLED;
         status = MOTE_OK;
     }
+    if (g->result->tokens > 0 && g->result->shifted_tokens == 0) /* the prompt is still there */
+        mote_session_save(g->session, count);
     return status;
 }
 

@@ -51,9 +51,11 @@ static size_t page_bytes(const kv_cache *kv, const model_config *config, uint32_
 static void count_pages(kv_cache *kv, const model_config *config, const kv_shape *shape)
 {
     size_t chunks = kv->view.chunks, needed[KV_KINDS] = {chunks, 0}, kept[KV_KINDS] = {(chunks + 1) / 2, 0};
+    size_t spare[KV_KINDS] = {0, 0};
     if (kv->window != 0) {
         needed[KV_SLIDING] = smaller(pages_touched(kv->window + shape->batch - 1), chunks);
         kept[KV_SLIDING] = smaller(pages_touched(kv->window), chunks);
+        spare[KV_SLIDING] = shape->spare_window ? kept[KV_SLIDING] : 0;
     }
     uint64_t kept_bytes = 0;
     for (uint32_t kind = 0; kind < KV_KINDS; kind++) {
@@ -63,7 +65,7 @@ static void count_pages(kv_cache *kv, const model_config *config, const kv_shape
     for (uint32_t kind = 0; kind < kv->kinds; kind++) {
         double share = kept_bytes == 0 ? 0 : (double)shape->prefix_bytes / (double)kept_bytes * (double)kept[kind];
         uint64_t more = share < 1e9 ? (uint64_t)share : 1000000000;
-        kv->pool[kind].pages = clamp_u32(shape->sessions * (uint64_t)needed[kind] + more, KV_NO_PAGE - 1);
+        kv->pool[kind].pages = clamp_u32(shape->sessions * (uint64_t)needed[kind] + spare[kind] + more, KV_NO_PAGE - 1);
         kv->prefix_bytes += more * kv->pool[kind].page_bytes;
     }
 }

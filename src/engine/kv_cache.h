@@ -25,6 +25,7 @@ typedef struct kv_shape {
     uint32_t context;
     uint32_t batch;
     bool forgetful;        /* keep no earlier sequences */
+    bool spare_window;     /* sliding pages for one more window, which is kept to be saved */
     uint64_t prefix_bytes; /* more pages for them, as many as fit */
 } kv_shape;
 

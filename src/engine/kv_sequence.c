@@ -16,8 +16,7 @@ static void let_go(kv_cache *kv, uint32_t kind, uint32_t s, size_t chunk)
     *page = KV_NO_PAGE;
 }
 
-/* The first position that the token behind `length` others sees in a sliding layer. */
-static size_t first_seen(const kv_cache *kv, size_t length)
+size_t kv_first_seen(const kv_cache *kv, size_t length)
 {
     return kv->window != 0 && length + 1 > kv->window ? length + 1 - kv->window : 0;
 }
@@ -129,7 +128,7 @@ void kv_extend(kv_cache *kv, uint32_t s, const int32_t *ids, size_t count)
 {
     kv_sequence *q = &kv->sequence[s];
     size_t per_page = kv->page_positions;
-    q->window_from = first_seen(kv, q->length);
+    q->window_from = kv_first_seen(kv, q->length);
     q->used = ++kv->clock;
     while (count > 0) {
         size_t chunk = q->length / per_page, used = q->length % per_page;
@@ -147,12 +146,31 @@ void kv_extend(kv_cache *kv, uint32_t s, const int32_t *ids, size_t count)
     }
 }
 
+size_t kv_adopt(kv_cache *kv, uint32_t s, const int32_t *ids, size_t length)
+{
+    kv_sequence *q = &kv->sequence[s];
+    size_t per_page = kv->page_positions, known = q->length / per_page, seen = kv_first_seen(kv, length) / per_page;
+    q->length = length;
+    q->window_from = kv_first_seen(kv, length);
+    q->used = ++kv->clock;
+    for (uint32_t kind = 0; kind < kv->kinds; kind++) {
+        for (size_t chunk = kind == KV_WHOLE ? known : seen; chunk < chunks_of(kv, length); chunk++) {
+            size_t left = length - chunk * per_page;
+            own_page(kv, kind, s, chunk, 0);
+            kv->pool[kind].filled[*page_of(kv, kind, s, chunk)] = (uint16_t)(left < per_page ? left : per_page);
+        }
+    }
+    for (size_t i = known * per_page; i < length; i++)
+        kv->ids[*page_of(kv, KV_WHOLE, s, i / per_page) * per_page + i % per_page] = ids[i];
+    return known;
+}
+
 size_t kv_continuable(const kv_cache *kv, uint32_t s, size_t length)
 {
     size_t per_page = kv->page_positions, chunk = chunks_of(kv, length);
     if (kv->window == 0)
         return length;
-    while (chunk > first_seen(kv, length) / per_page) {
+    while (chunk > kv_first_seen(kv, length) / per_page) {
         chunk--;
         if (*page_of(kv, KV_SLIDING, s, chunk) == KV_NO_PAGE)
             length = chunk * per_page; /* every length between sees a part of the chunk */
@@ -169,7 +187,7 @@ void kv_truncate(kv_cache *kv, uint32_t s, size_t length)
         for (size_t chunk = chunks_of(kv, length); chunk < chunks_of(kv, q->length); chunk++)
             let_go(kv, kind, s, chunk);
     q->length = length;
-    q->window_from = first_seen(kv, length);
+    q->window_from = kv_first_seen(kv, length);
 }
 
 void kv_share(kv_cache *kv, uint32_t from, size_t length, uint32_t to)
@@ -183,7 +201,7 @@ void kv_share(kv_cache *kv, uint32_t from, size_t length, uint32_t to)
         }
     }
     kv->sequence[from].used = ++kv->clock;
-    kv->sequence[to] = (kv_sequence){length, first_seen(kv, length), kv->sequence[from].scope, kv->clock};
+    kv->sequence[to] = (kv_sequence){length, kv_first_seen(kv, length), kv->sequence[from].scope, kv->clock};
 }
 
 size_t kv_common(const kv_cache *kv, uint32_t s, const int32_t *ids, size_t count)

@@ -23,6 +23,13 @@
 /* Appends tokens, at most a batch of them, with cells that are then to be computed. */
 void kv_extend(kv_cache *kv, uint32_t s, const int32_t *ids, size_t count);
 
+/* Appends tokens up to `length` whose cells come from elsewhere. They are to be filled in pages of the sequence's own: of whole
+ * pages from the chunk on that is returned, of sliding ones all that the next token sees. */
+size_t kv_adopt(kv_cache *kv, uint32_t s, const int32_t *ids, size_t length);
+
+/* The first position that the token behind `length` others sees in a sliding layer. */
+size_t kv_first_seen(const kv_cache *kv, size_t length);
+
 /* The longest that `s` can be continued at, up to `length`: the next token's windows are there. */
 size_t kv_continuable(const kv_cache *kv, uint32_t s, size_t length);
 

@@ -90,15 +90,37 @@ void mote_session_cancel(mote_session *s)
     atomic_store(&s->cancel, true);
 }
 
+/* Under the engine's lock. Returns how many of the tokens are known, which may be more than the session holds then. */
+static size_t reuse(mote_session *s, const mote_token *ids, size_t count)
+{
+    mote_engine *e = s->engine;
+    size_t known = prefix_reuse(&e->kv, s->index, ids, count), length = session_length(s);
+    size_t on_disk = e->disk != NULL ? prefix_disk_load(e->disk, &e->kv, s->index, ids, count) : 0;
+    if (session_length(s) < length)
+        prefix_reuse(&e->kv, s->index, ids, count);
+    return known > on_disk ? known : on_disk;
+}
+
 size_t mote_session_hold(mote_session *s, const mote_token *ids, size_t count)
 {
     mote_engine *e = s->engine;
     pthread_mutex_lock(&e->lock);
-    size_t known = count == 0 ? 0 : prefix_reuse(&e->kv, s->index, ids, count - 1), length = session_length(s);
+    size_t known = count == 0 ? 0 : reuse(s, ids, count - 1), length = session_length(s);
     if (e->kv.window != 0) {
         s->keep_at[0] = known > length ? known : 0;
         s->keep_at[1] = count;
     }
     pthread_mutex_unlock(&e->lock);
     return length;
+}
+
+void mote_session_save(mote_session *s, size_t length)
+{
+    mote_engine *e = s->engine;
+    bool more = e->disk != NULL;
+    for (size_t piece = 0; more; piece++) {
+        pthread_mutex_lock(&e->lock);
+        more = prefix_disk_save(e->disk, &e->kv, s->index, length, piece);
+        pthread_mutex_unlock(&e->lock);
+    }
 }
