@@ -1,5 +1,6 @@
 /* Sessions that share pages, and what is kept of earlier ones: whatever happened to a session and its neighbours, it computes
  * the bits of one that nothing ever happened to. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -492,6 +493,69 @@ static void forgetful_engines_keep_nothing(void **state)
     machine_close(&m);
 }
 
+/* ---- threads ---- */
+
+typedef struct asker {
+    mote_engine *engine;
+    size_t number;
+    float logits[VOCABULARY];
+} asker;
+
+/* The same prompts in another order in each thread; the last is the same in all. */
+static void *ask_often(void *user)
+{
+    asker *a = user;
+    for (size_t round = 0; round < 8; round++) {
+        mote_session *session = NULL, *twin = NULL;
+        mote_token ids[330];
+        size_t question = round == 7 ? 0 : (round * 3 + a->number) % 5;
+        words(ids, 300, 0);
+        words(ids + 300, 30, 10 + question);
+        if (mote_session_open(&session, a->engine, NULL) != MOTE_OK)
+            return "no session";
+        size_t known = mote_session_hold(session, ids, 330);
+        mote_work work = {session, ids + known, 330 - known, a->logits, 1};
+        mote_status status = mote_engine_step(a->engine, &work, 1, NULL);
+        if (status == MOTE_OK && mote_session_fork(&twin, session, NULL) == MOTE_OK)
+            status = mote_engine_step(a->engine, &(mote_work){twin, ids, 20, NULL, 0}, 1, NULL);
+        mote_session_rewind(session, 310);
+        mote_session_close(twin);
+        mote_session_close(session);
+        if (status != MOTE_OK)
+            return "a step failed";
+    }
+    return NULL;
+}
+
+static void threads_share_an_engine(void **state)
+{
+    (void)state;
+    enum { ASKERS = 3 };
+    for (size_t i = 0; i < 2; i++) {
+        pair p = pair_open(BOTH[i], MOTE_KV_F16, 2 * ASKERS, 100000);
+        pthread_t threads[ASKERS];
+        static asker askers[ASKERS];
+        for (size_t k = 0; k < ASKERS; k++) {
+            askers[k] = (asker){.engine = p.tested.engine, .number = k};
+            assert_int_equal(pthread_create(&threads[k], NULL, ask_often, &askers[k]), 0);
+        }
+        mote_token ids[330];
+        float expected[VOCABULARY];
+        words(ids, 300, 0);
+        words(ids + 300, 30, 10);
+        expected_logits(p.reference, ids, 330, expected);
+        for (size_t k = 0; k < ASKERS; k++) {
+            void *problem;
+            pthread_join(threads[k], &problem);
+            if (problem != NULL)
+                fail_msg("%s", (const char *)problem);
+            assert_memory_equal(expected, askers[k].logits, sizeof expected);
+        }
+        check_nothing_leaks(p.tested.engine);
+        pair_close(&p);
+    }
+}
+
 /* ---- memory ---- */
 
 static void the_reserve_is_as_asked_for(void **state)
@@ -539,6 +603,7 @@ int main(void)
         cmocka_unit_test(scopes_share_nothing),
         cmocka_unit_test(the_least_recently_used_goes_first),
         cmocka_unit_test(forgetful_engines_keep_nothing),
+        cmocka_unit_test(threads_share_an_engine),
         cmocka_unit_test(the_reserve_is_as_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
