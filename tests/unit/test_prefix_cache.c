@@ -250,7 +250,7 @@ static void anything_in_any_order(void **state)
     (void)state;
     for (size_t i = 0; i < 6; i++) {
         uint64_t random = 77 + i, prefix_bytes = i % 3 == 0 ? 0 : i * 100000;
-        pair p = pair_open(BOTH[i % 2], (mote_kv_type)(i / 2), SESSIONS, prefix_bytes);
+        pair p = pair_open(BOTH[i % 2], (mote_kv_type)(MOTE_KV_F16 + i / 2), SESSIONS, prefix_bytes);
         static line lines[SESSIONS];
         size_t used = p.tested.engine->memory.used;
         memset(lines, 0, sizeof lines);

@@ -101,7 +101,7 @@ static void a_prompt_is_known_after_a_restart(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 6; i++) {
-        mote_engine_options options = with_directory((mote_kv_type)(i / 2), CONTEXT);
+        mote_engine_options options = with_directory((mote_kv_type)(MOTE_KV_F16 + i / 2), CONTEXT);
         mote_token ids[PROMPT + 50];
         words(ids, PROMPT + 50, PROMPT + 50, 0);
         assert_int_equal(restart_and_ask(BOTH[i % 2], options, 0, ids, PROMPT), 0);
