@@ -128,6 +128,7 @@ static bool open_run(struct bench_run *run, mote_model *model, const struct benc
     wish.kv_keys = options->kv_keys;
     wish.kv_values = options->kv_values;
     wish.memory = options->memory;
+    wish.forgetful = true;
     if (mote_engine_open(&run->engine, model, &wish, &run->error) != MOTE_OK)
         return false;
     for (uint32_t i = 0; i < test->parallel; i++)

@@ -57,6 +57,47 @@ static void note(struct chat *chat, const char *text)
 
 /* ------------------------------------------------------------------------------------------------------------ turns */
 
+static mote_status encode(struct chat *chat, size_t most_messages, bool open_answer, mote_ids *ids, mote_error *error)
+{
+    size_t count;
+    const mote_message *messages = conversation_messages(&chat->conversation, &count);
+    ids->count = 0;
+    return mote_chat_encode(chat->loaded.model, messages, count < most_messages ? count : most_messages, open_answer,
+                            ids, error);
+}
+
+/* The conversation as ids. Where it does not fit and may shift, its oldest turns are forgotten until a quarter of the context
+ * is free again. */
+static mote_status encode_conversation(struct chat *chat, mote_ids *prompt, mote_error *error)
+{
+    size_t context = chat->loaded.limits.context, forgotten = 0;
+    mote_status status = encode(chat, SIZE_MAX, true, prompt, error);
+    bool shifts = on_full_of(chat->settings) == MOTE_FULL_SHIFT && status == MOTE_OK && prompt->count >= context;
+    while (shifts && status == MOTE_OK && prompt->count > context - context / 4 &&
+           conversation_drop_first(&chat->conversation)) {
+        forgotten += 2;
+        status = encode(chat, SIZE_MAX, true, prompt, error);
+    }
+    if (forgotten > 0) {
+        char text[96];
+        snprintf(text, sizeof text, "the context is full: the oldest %zu messages are forgotten", forgotten);
+        note(chat, text);
+    }
+    return status;
+}
+
+/* How many tokens of the prompt are the system message. */
+static size_t system_tokens(struct chat *chat, const mote_ids *prompt)
+{
+    mote_ids ids = {0};
+    size_t common = 0, most = chat->loaded.limits.context / 2;
+    if (chat->conversation.messages[0].content != NULL && encode(chat, 1, false, &ids, NULL) == MOTE_OK)
+        while (common < ids.count && common < prompt->count && common < most && ids.at[common] == prompt->at[common])
+            common++;
+    mote_ids_free(&ids);
+    return common;
+}
+
 static mote_status answer(struct chat *chat, const mote_ids *prompt, mote_error *error)
 {
     mote_generation_options options;
@@ -67,6 +108,8 @@ static mote_status answer(struct chat *chat, const mote_ids *prompt, mote_error 
     options.stop_count = chat->settings->stop_count;
     options.on_text = take_text;
     options.user = chat;
+    options.on_full = on_full_of(chat->settings);
+    options.keep = system_tokens(chat, prompt);
     chat->answer.length = 0;
     chat->no_memory = false;
     if (interrupted()) /* while there was nothing to cancel yet */
@@ -82,14 +125,20 @@ static void tell_full(struct chat *chat)
     note(chat, text);
 }
 
+static void tell_shifted(struct chat *chat)
+{
+    char text[128];
+    snprintf(text, sizeof text, "the context was full: %zu tokens before this were forgotten",
+             chat->figures.generation.shifted_tokens);
+    note(chat, text);
+}
+
 /* The model's turn. False if it has said nothing, so that the user's turn is forgotten as well. */
 static bool model_turn(struct chat *chat)
 {
     mote_error error;
     mote_ids prompt = {0};
-    size_t count;
-    const mote_message *messages = conversation_messages(&chat->conversation, &count);
-    mote_status status = mote_chat_encode(chat->loaded.model, messages, count, true, &prompt, &error);
+    mote_status status = encode_conversation(chat, &prompt, &error);
     bool full = status == MOTE_OK && prompt.count >= chat->loaded.limits.context;
     if (status == MOTE_OK && !full)
         status = answer(chat, &prompt, &error);
@@ -97,6 +146,8 @@ static bool model_turn(struct chat *chat)
 
     if (chat->answer.length > 0 && chat->answer.at[chat->answer.length - 1] != '\n')
         output_write(&chat->out, "\n", 1);
+    if (status == MOTE_OK && !full && chat->figures.generation.shifted_tokens > 0)
+        tell_shifted(chat);
     if (full || status == MOTE_E_LIMIT || (status == MOTE_OK && chat->figures.generation.finish == MOTE_FINISH_CONTEXT))
         tell_full(chat);
     else if (status == MOTE_OK && chat->figures.generation.finish == MOTE_FINISH_LENGTH)
@@ -331,7 +382,7 @@ const struct command command_chat = {
         "The model built into mote knows no conversations: it takes each message by itself.\n"
         "History is kept in $XDG_STATE_HOME/mote/history, or ~/.local/state/mote/history.",
     .examples = "mote chat -m qwen3-0.6b.gguf --system 'Answer in one sentence.'",
-    .groups = {&own_options, &model_options, &sampling_options, &machine_options},
+    .groups = {&own_options, &model_options, &sampling_options, &context_options, &machine_options},
     .operands_max = 1,
     .operand_is_model = true,
     .run = run,

@@ -131,6 +131,13 @@ static int print_answer(const struct settings *settings, const struct loaded *lo
     return status;
 }
 
+/* What stays of a prompt when the context shifts: all of it, if that is not most of the context; else its beginning. */
+static size_t tokens_to_keep(const struct loaded *loaded, const mote_ids *ids)
+{
+    size_t half = loaded->limits.context / 2;
+    return ids->count < half ? ids->count : half;
+}
+
 static int generate(const struct settings *settings, struct loaded *loaded, const mote_ids *ids)
 {
     mote_error error;
@@ -145,6 +152,8 @@ static int generate(const struct settings *settings, struct loaded *loaded, cons
     options.stop_count = settings->stop_count;
     options.on_text = take_text;
     options.user = &answer;
+    options.on_full = on_full_of(settings);
+    options.keep = tokens_to_keep(loaded, ids);
 
     mote_status made = MOTE_E_CANCELLED; /* if a signal came while there was nothing to cancel yet */
     if (!interrupted())
@@ -199,7 +208,7 @@ const struct command command_run = {
     .examples = "mote run 'turn on the kitchen lamp'\n"
                 "mote run -m qwen3-0.6b.gguf 'Why is the sky blue?'\n"
                 "mote run -m qwen3-0.6b.gguf --json -n 100 < question.txt",
-    .groups = {&own_options, &model_options, &sampling_options, &machine_options},
+    .groups = {&own_options, &model_options, &sampling_options, &context_options, &machine_options},
     .operands_max = 1,
     .run = run,
 };

@@ -307,6 +307,7 @@ static int run(const struct settings *settings)
         return EXIT_FAILURE;
     }
     int status = EXIT_FAILURE;
+    all.engine.forgetful = true;
     if (loaded_open(&tuner->loaded, &all)) {
         status = tune(settings, tuner);
         loaded_close(&tuner->loaded);

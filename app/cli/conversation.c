@@ -54,6 +54,18 @@ void conversation_drop_last(struct conversation *conversation)
         free((char *)conversation->messages[--conversation->count].content);
 }
 
+bool conversation_drop_first(struct conversation *conversation)
+{
+    if (conversation->count < 4)
+        return false;
+    mote_message *oldest = conversation->messages + 1;
+    free((char *)oldest[0].content);
+    free((char *)oldest[1].content);
+    conversation->count -= 2;
+    memmove(oldest, oldest + 2, (conversation->count - 1) * sizeof *oldest);
+    return true;
+}
+
 void conversation_reset(struct conversation *conversation)
 {
     while (conversation->count > 1)

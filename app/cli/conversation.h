@@ -16,6 +16,8 @@ bool conversation_set_system(struct conversation *conversation, const char *text
                              size_t length); /* of length 0: none */
 
 void conversation_drop_last(struct conversation *conversation);
+/* Forgets the oldest two messages, a question and its answer. False: there is only the last message. */
+bool conversation_drop_first(struct conversation *conversation);
 /* Forgets the turns; the system message stays. */
 void conversation_reset(struct conversation *conversation);
 void conversation_free(struct conversation *conversation);

@@ -45,6 +45,10 @@ void figures_print(const struct figures *figures)
     print_rate(&err, "prefill", computed_tokens(generation), generation->prefill_seconds);
     print_rate(&err, "decode", decoded_tokens(generation), generation->decode_seconds);
     output_print(&err, "peak memory %s", human_bytes(mote_peak_memory()).text);
+    if (generation->cached_tokens > 0)
+        output_print(&err, ", %zu tokens of the prompt known", generation->cached_tokens);
+    if (generation->shifted_tokens > 0)
+        output_print(&err, ", %zu tokens forgotten", generation->shifted_tokens);
     if (generation->finish != MOTE_FINISH_END)
         output_print(&err, " (%s)", mote_finish_name(generation->finish));
     output_print(&err, "\n");
@@ -55,12 +59,13 @@ json_t *figures_json(const struct figures *figures, const char *model, uint64_t 
 {
     const mote_generation *made = &figures->generation;
     /* clang-format off */
-    return json_pack("{s:o, s:s, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:o, s:I}",
+    return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:o, s:I}",
         "text", json_text(text, length),
         "finish", mote_finish_name(made->finish),
         "prompt_tokens", (json_int_t)made->prompt_tokens,
         "cached_tokens", (json_int_t)made->cached_tokens,
         "tokens", (json_int_t)made->tokens,
+        "shifted_tokens", (json_int_t)made->shifted_tokens,
         "load_seconds", figures->load_seconds,
         "first_token_seconds", made->first_token_seconds,
         "prefill_seconds", made->prefill_seconds,

@@ -86,6 +86,12 @@ static bool apply_tuning(const struct settings *settings, const mote_model_info 
     return found != NULL;
 }
 
+static void say(void *user, const char *sentence)
+{
+    (void)user;
+    complain("%s", sentence);
+}
+
 bool loaded_open(struct loaded *loaded, const struct settings *settings)
 {
     mote_error error;
@@ -94,6 +100,8 @@ bool loaded_open(struct loaded *loaded, const struct settings *settings)
     *loaded = (struct loaded){0};
     options.kv_keys = kv_keys_of(settings);
     options.kv_values = kv_values_of(settings);
+    if (!settings->quiet)
+        options.say = say;
     bool tuned = false;
     mote_status status = plan_memory(settings, &options, &error);
     if (status == MOTE_OK)

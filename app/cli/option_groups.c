@@ -36,6 +36,22 @@ static const struct option machine_table[] = {
 };
 const struct option_group machine_options = {"Machine", machine_table};
 
+static const struct option context_table[] = {
+    {"on-full", 0, OPTION_CHOICE, ON_FULL, 0, 0, AT(on_full),
+     "When the context is full: error ends there and says so; shift keeps the beginning, in a chat the system message, "
+     "and what was said last, and forgets what lies between, which takes a pause each time. Default: error."},
+    {"cache", 0, OPTION_TEXT, "DIR", 1, 4096, AT(engine.cache_directory),
+     "Keep what prompts of 64 tokens and more have left in memory in DIR, and read what a later prompt has in common "
+     "with "
+     "them in place of computing it again. DIR is made if need be; who can read it can read the prompts."},
+    {"cache-size", 0, OPTION_SIZE, "SIZE", 0, 0, AT(engine.cache_bytes),
+     "The most that --cache may hold: 512M, 2G. What was used longest ago goes first. Default: 1G."},
+    {"cache-daily", 0, OPTION_SIZE, "SIZE", 0, 0, AT(engine.cache_daily_bytes),
+     "The most that --cache may write in a day, so that a memory card lasts. Default: 2G."},
+    {0},
+};
+const struct option_group context_options = {"Context", context_table};
+
 static const struct option sampling_table[] = {
     {"temp", 0, OPTION_REAL, "T", 0, 100, AT(sampling.temperature),
      "How freely tokens are drawn: 0 always takes the likeliest, 1 follows the model. Default: 0 for the built-in "

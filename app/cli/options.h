@@ -22,6 +22,9 @@ enum {
 /* The words of --kv: a mote_kv_type each, in their order, after MOTE_KV_AUTO. */
 #define KV_TYPES "f16|f32|q8|q4"
 
+/* The words of --on-full, each 1 + a mote_on_full. */
+#define ON_FULL "error|shift"
+
 /* A list of numbers, "512,1024" in one word or in several. */
 struct counts {
     uint32_t at[LIST_MAX];
@@ -55,6 +58,7 @@ struct settings {
     mote_engine_options engine; /* except the types of keys and values */
     uint32_t kv;                /* a mote_kv_type */
     uint32_t kv_values;         /* the same; MOTE_KV_AUTO: as kv */
+    uint32_t on_full;           /* 1 + a mote_on_full; 0: not given, an error */
 
     mote_sampling sampling; /* except bias; a temperature below 0 has not been given */
     mote_logit_bias biases[BIASES_MAX];
@@ -119,7 +123,7 @@ struct command {
     const char *summary;  /* one line */
     const char *text;     /* paragraphs, a line break between two */
     const char *examples; /* lines, or NULL */
-    const struct option_group *groups[5];
+    const struct option_group *groups[6];
     size_t operands_max;
     bool operand_is_model; /* FILE is another way to write --model FILE */
     int (*run)(const struct settings *settings);
@@ -129,6 +133,7 @@ struct command {
 extern const struct option_group model_options;
 extern const struct option_group machine_options;
 extern const struct option_group sampling_options;
+extern const struct option_group context_options;
 
 /* All commands, in the order of help; ends in NULL (main.c). */
 extern const struct command *const commands[];
@@ -163,6 +168,11 @@ static inline mote_kv_type kv_keys_of(const struct settings *settings)
 static inline mote_kv_type kv_values_of(const struct settings *settings)
 {
     return settings->kv_values != 0 ? (mote_kv_type)settings->kv_values : kv_keys_of(settings);
+}
+
+static inline mote_on_full on_full_of(const struct settings *settings)
+{
+    return settings->on_full != 0 ? (mote_on_full)(settings->on_full - 1) : MOTE_FULL_STOP;
 }
 
 /* A size in bytes, from 1 to 2^63 - 1: "262144", "256M", "1.5G", "300MiB" in powers of 1024, "256MB" in powers of 1000. */

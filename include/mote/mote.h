@@ -238,6 +238,21 @@ typedef struct mote_engine_options {
     uint32_t decode_threads;  /* for steps of up to 8 tokens; 0: `threads` */
     uint32_t prefill_threads; /* for longer ones; 0: `threads` */
     uint64_t memory;          /* bytes the whole process may have resident; 0: what is free, see mote_plan_memory */
+    /* What sessions have held is kept after them, so that a prompt that begins alike is computed only from there, as long
+     * as the memory is not needed for open sessions. So many bytes are reserved for it alone, and used when there is
+     * something to keep; 0: none. */
+    uint64_t prefix_cache_bytes;
+    bool forgetful; /* keep nothing, and let sessions share nothing that they have not been told to: for measuring */
+    /* A directory that keeps what prompts have left in the KV cache beyond the engine's life, so that they need not be
+     * computed after a restart; NULL: none. It is made if it is not there, for its owner alone. Who can read it can read
+     * the prompts. What is torn, foreign or of another model is not used. */
+    const char *cache_directory;
+    uint64_t cache_bytes;       /* of the directory; 0: 1 GiB. What was used longest ago goes first */
+    uint64_t cache_daily_bytes; /* written in any 24 hours, for disks that wear; 0: 2 GiB; UINT64_MAX: no limit */
+    /* What a person should know though nothing fails, as of a directory that cannot be used: a sentence each. NULL: nobody
+     * hears it. From the thread whose call it is, which must not call the engine from there. */
+    void (*say)(void *user, const char *sentence);
+    void *user;
 } mote_engine_options;
 
 MOTE_API void mote_engine_options_init(mote_engine_options *options);
@@ -280,7 +295,8 @@ MOTE_API mote_status mote_plan_memory(mote_memory_plan *plan, const char *path, 
 
 /* Allocates everything running will need; nothing is allocated per token afterwards.
  * Errors: ARGUMENT (context past the model's; a model opened without weights), MEMORY (nothing fits the budget; see
- * mote_plan_memory for asking before a model is loaded), LIMIT (the system has no more threads). */
+ * mote_plan_memory for asking before a model is loaded), LIMIT (the system has no more threads), IO (the
+ * cache directory is none that can be used). */
 MOTE_API mote_status mote_engine_open(mote_engine **out, mote_model *model, const mote_engine_options *options,
                                       mote_error *error);
 MOTE_API void mote_engine_close(mote_engine *engine);
@@ -292,10 +308,12 @@ typedef struct mote_engine_info {
     uint32_t threads; /* the caller's included; the most that can be set below */
     mote_kv_type kv_keys;
     mote_kv_type kv_values;
-    uint64_t kv_bytes;      /* all sessions */
+    uint64_t kv_bytes;      /* all sessions, and the prefix cache */
     uint64_t scratch_bytes; /* activations */
     uint32_t decode_threads;
     uint32_t prefill_threads;
+    uint64_t prefix_cache_bytes; /* what was wished for, in whole pages of the KV cache */
+    bool forgetful;
 } mote_engine_info;
 
 MOTE_API void mote_engine_describe(const mote_engine *engine, mote_engine_info *info);
@@ -315,17 +333,38 @@ typedef struct mote_engine_cost {
 /* The cost for a session that holds `depth` tokens before the pass. */
 MOTE_API void mote_engine_cost_at(const mote_engine *engine, size_t depth, mote_engine_cost *cost);
 
-/* Errors: LIMIT (as many sessions as the engine has are open), MEMORY. */
+/* What sessions have in common lies in memory once: a page of it is copied when one of them goes on differently. The
+ * functions below wait while a step of the engine runs.
+ * Errors: LIMIT (as many sessions as the engine has are open). */
 MOTE_API mote_status mote_session_open(mote_session **out, mote_engine *engine, mote_error *error);
 MOTE_API void mote_session_close(mote_session *session);
 
-/* Tokens the session holds, and forgetting them all. */
+/* Opens a session that holds what `from` holds, and shares it: for several answers to one prompt. Nothing is computed.
+ * Errors: as mote_session_open. */
+MOTE_API mote_status mote_session_fork(mote_session **out, mote_session *from, mote_error *error);
+
+/* Tokens the session holds, and beginning anew. */
 MOTE_API size_t mote_session_length(const mote_session *session);
 MOTE_API void mote_session_clear(mote_session *session);
 
-/* Forgets what follows the first `length` tokens, or all of them where sliding windows no longer hold what continuing
+/* Shortens the session to its first `length` tokens, or to none where sliding windows no longer hold what continuing
  * there would need. Returns how many the session holds then. */
 MOTE_API size_t mote_session_rewind(mote_session *session, size_t length);
+
+/* Makes the session hold the beginning of `prompt` as far as it is known, from what this session and others hold or held
+ * before, but never its last token. Returns how many tokens that is: the others are to be computed with mote_engine_step.
+ * mote_generate does both. Nothing else of what the session held stays in it. */
+MOTE_API size_t mote_session_hold(mote_session *session, const mote_token *prompt, size_t count);
+
+/* Writes what the first `length` tokens of the session left in the cache to the engine's cache directory, unless it is there.
+ * Takes as long as the disk does, and other sessions can go on between one page and the next: for when nobody waits.
+ * mote_generate does it with its prompt, after the answer. Without such a directory, or for less than 64 tokens, nothing. */
+MOTE_API void mote_session_save(mote_session *session, size_t length);
+
+/* Begins anew in another scope, 0 being that of a new session. Sessions of different scopes, as of different users, never
+ * share what they hold, so that nobody can find out by the time an answer takes what others have asked. In a cache directory
+ * a scope is known by the same number again. */
+MOTE_API void mote_session_set_scope(mote_session *session, uint64_t scope);
 
 /* Makes the work in progress of this session stop soon with MOTE_E_CANCELLED. From any thread or signal handler. The
  * request is forgotten when the next call on the session begins. */
@@ -385,12 +424,21 @@ MOTE_API mote_token mote_sampler_pick(mote_sampler *sampler, float *logits);
 typedef enum mote_finish {
     MOTE_FINISH_END,      /* the model ended its answer */
     MOTE_FINISH_LENGTH,   /* max_tokens */
-    MOTE_FINISH_CONTEXT,  /* the session is full */
+    MOTE_FINISH_CONTEXT,  /* the session is full, and on_full did not make room */
     MOTE_FINISH_STOP,     /* a stop text appeared */
     MOTE_FINISH_CANCELLED /* the callback or mote_session_cancel said so */
 } mote_finish;
 
 MOTE_API const char *mote_finish_name(mote_finish finish); /* "end", "length", … */
+
+/* What becomes of an answer that the context has no more room for. */
+typedef enum mote_on_full {
+    MOTE_FULL_STOP, /* it ends: MOTE_FINISH_CONTEXT */
+    /* It goes on: the session keeps the first `keep` tokens and the later half of the others. Keys are turned by their
+     * positions, so that this half is computed anew where it comes to lie: a pause, and then it is as if the session had
+     * never held anything else. */
+    MOTE_FULL_SHIFT
+} mote_on_full;
 
 typedef struct mote_generation_options {
     const mote_sampling *sampling; /* NULL: the defaults */
@@ -401,6 +449,9 @@ typedef struct mote_generation_options {
     /* Text as it comes, whole characters only; false ends with MOTE_FINISH_CANCELLED. */
     bool (*on_text)(void *user, const char *text, size_t length);
     void *user;
+    mote_on_full on_full;
+    size_t
+        keep; /* of the prompt, where the context shifts: its system message, say; at most three quarters of the context */
 } mote_generation_options;
 
 MOTE_API void mote_generation_options_init(mote_generation_options *options);
@@ -408,16 +459,19 @@ MOTE_API void mote_generation_options_init(mote_generation_options *options);
 typedef struct mote_generation {
     mote_finish finish;
     size_t prompt_tokens;
-    size_t cached_tokens; /* of the prompt, already held by the session */
+    size_t cached_tokens; /* of the prompt, known before */
     size_t tokens;        /* generated, end token included */
     double prefill_seconds;
     double first_token_seconds; /* from the call to the first token */
-    double decode_seconds;      /* for the tokens after the first */
+    double decode_seconds;      /* for the tokens after the first, shifts included */
+    size_t shifted_tokens;      /* that the session let go of to make room (on_full) */
 } mote_generation;
 
-/* Makes the session hold `prompt` — computing only what follows the part it already holds — and generates from there.
+/* Makes the session hold `prompt` — computing only what follows the part that is known (mote_session_hold) — and generates
+ * from there.
  * `result` is filled as far as things went on failure too.
- * Errors: as mote_engine_step and mote_sampler_open; LIMIT when the prompt alone does not fit the context. */
+ * Errors: as mote_engine_step and mote_sampler_open; LIMIT when the prompt alone does not fit the context; ARGUMENT when
+ * `keep` leaves no room to shift. */
 MOTE_API mote_status mote_generate(mote_session *session, const mote_token *prompt, size_t count,
                                    const mote_generation_options *options, mote_generation *result, mote_error *error);
 

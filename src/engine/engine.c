@@ -1,4 +1,4 @@
-/* Opening and closing engines and sessions. */
+/* Opening and closing engines. */
 #include "engine/engine.h"
 
 #include <stdlib.h>
@@ -54,10 +54,13 @@ static mote_status choose(mote_engine *e, const mote_engine_options *wish, mote_
         .batch = smaller(wish->batch != 0 ? wish->batch : DEFAULT_BATCH, context),
         .kv_keys = wish->kv_keys,
         .kv_values = wish->kv_values,
+        .prefix_cache_bytes = wish->prefix_cache_bytes,
+        .forgetful = wish->forgetful,
         .decode_threads = wished_threads(wish, wish->decode_threads),
         .prefill_threads = wished_threads(wish, wish->prefill_threads),
     };
     e->info.threads = larger(e->info.decode_threads, e->info.prefill_threads);
+    e->saves = wish->cache_directory != NULL;
     return MOTE_OK;
 }
 
@@ -67,7 +70,14 @@ void engine_lay_out(mote_engine *e, arena *memory)
     const mote_engine_info *info = &e->info;
     static const kv_type types[] = {
         [MOTE_KV_F16] = KV_F16, [MOTE_KV_F32] = KV_F32, [MOTE_KV_Q8] = KV_Q8, [MOTE_KV_Q4] = KV_Q4};
-    const kv_shape shape = {types[info->kv_keys], types[info->kv_values], info->sessions, info->context, info->batch};
+    const kv_shape shape = {.keys = types[info->kv_keys],
+                            .values = types[info->kv_values],
+                            .sessions = info->sessions,
+                            .context = info->context,
+                            .batch = info->batch,
+                            .forgetful = info->forgetful,
+                            .spare_window = e->saves,
+                            .prefix_bytes = info->prefix_cache_bytes};
     kv_cache_lay_out(&e->kv, &m->config, &e->kernels, &shape, memory);
     e->info.kv_bytes = memory->used;
 
@@ -80,11 +90,10 @@ void engine_lay_out(mote_engine *e, arena *memory)
     e->taken = arena_take(memory, info->sessions, sizeof *e->taken);
     e->session = arena_take(memory, info->sessions, sizeof *e->session);
     for (uint32_t i = 0; i < info->sessions; i++) {
-        mote_token *ids = arena_take(memory, info->context, sizeof *ids);
         float *logits = arena_take(memory, m->config.vocabulary, sizeof *logits);
         if (e->session == NULL)
             continue;
-        e->session[i] = (mote_session){.engine = e, .index = i, .ids = ids, .logits = logits};
+        e->session[i] = (mote_session){.engine = e, .index = i, .logits = logits};
         atomic_init(&e->session[i].cancel, false);
     }
     e->info.scratch_bytes = memory->used - e->info.kv_bytes;
@@ -104,6 +113,18 @@ static mote_status open_pool(mote_engine *e, bool ours, mote_error *error)
     e->info.decode_threads = smaller(e->info.decode_threads, e->info.threads);
     e->info.prefill_threads = smaller(e->info.prefill_threads, e->info.threads);
     return MOTE_OK;
+}
+
+static mote_status open_directory(mote_engine *e, const mote_engine_options *wish, mote_error *error)
+{
+    const prefix_store_options options = {
+        .directory = wish->cache_directory,
+        .size_limit = wish->cache_bytes,
+        .daily_write_limit = wish->cache_daily_bytes,
+        .say = wish->say,
+        .user = wish->user,
+    };
+    return prefix_disk_open(&e->disk, &options, e->model, &e->kv, e->info.context, error);
 }
 
 mote_status engine_prepare(mote_engine *e, const mote_engine_options *options, mote_memory_plan *plan,
@@ -130,9 +151,10 @@ static mote_status open_parts(mote_engine *e, const mote_engine_options *options
                     "no memory for a context of %u tokens in %u sessions (%zu MiB); choose a smaller context",
                     e->info.context, e->info.sessions, count.used >> 20);
     engine_lay_out(e, &e->memory);
-    kv_cache_prepare(&e->kv, e->info.sessions);
+    kv_cache_prepare(&e->kv);
+    e->info.prefix_cache_bytes = e->kv.prefix_bytes; /* whole pages */
     forward_prepare(&e->pass, e->info.context);
-    return MOTE_OK;
+    return options->cache_directory != NULL ? open_directory(e, options, error) : MOTE_OK;
 }
 
 mote_status mote_engine_open(mote_engine **out, mote_model *m, const mote_engine_options *options, mote_error *error)
@@ -163,6 +185,7 @@ void mote_engine_close(mote_engine *e)
     if (e == NULL || atomic_fetch_sub_explicit(&e->references, 1, memory_order_acq_rel) != 1)
         return;
     thread_pool_close(e->pool);
+    prefix_disk_close(e->disk);
     arena_release(&e->memory);
     pthread_mutex_destroy(&e->lock);
     mote_model_close(e->model);
@@ -182,65 +205,4 @@ void mote_engine_set_threads(mote_engine *e, uint32_t decode_threads, uint32_t p
     if (prefill_threads != 0)
         e->info.prefill_threads = smaller(prefill_threads, e->info.threads);
     pthread_mutex_unlock(&e->lock);
-}
-
-mote_status mote_session_open(mote_session **out, mote_engine *e, mote_error *error)
-{
-    *out = NULL;
-    pthread_mutex_lock(&e->lock);
-    for (uint32_t i = 0; i < e->info.sessions && *out == NULL; i++)
-        if (!e->session[i].open)
-            *out = &e->session[i];
-    if (*out != NULL) {
-        (*out)->open = true;
-        (*out)->length = (*out)->high = 0;
-        atomic_store(&(*out)->cancel, false);
-        atomic_fetch_add_explicit(&e->references, 1, memory_order_relaxed);
-    }
-    pthread_mutex_unlock(&e->lock);
-    if (*out == NULL)
-        return fail(error, MOTE_E_LIMIT,
-                    "all %u sessions of the engine are open; close one, or open an engine for more", e->info.sessions);
-    return MOTE_OK;
-}
-
-void mote_session_close(mote_session *s)
-{
-    if (s == NULL)
-        return;
-    mote_engine *e = s->engine;
-    pthread_mutex_lock(&e->lock);
-    s->open = false;
-    pthread_mutex_unlock(&e->lock);
-    mote_engine_close(e);
-}
-
-size_t mote_session_length(const mote_session *s)
-{
-    return s->length;
-}
-
-void mote_session_clear(mote_session *s)
-{
-    s->length = s->high = 0;
-}
-
-void mote_session_cancel(mote_session *s)
-{
-    atomic_store(&s->cancel, true);
-}
-
-size_t mote_session_rewind(mote_session *s, size_t length)
-{
-    if (length < s->length)
-        session_rewind(s, length);
-    return s->length;
-}
-
-void session_rewind(mote_session *s, size_t length)
-{
-    if (length > 0 && kv_cache_holds(&s->engine->kv, length, s->high))
-        s->length = length;
-    else
-        mote_session_clear(s);
 }

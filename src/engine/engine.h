@@ -5,19 +5,18 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "engine/kv_cache.h"
+#include "engine/prefix_cache.h"
+#include "engine/prefix_disk.h"
 #include "engine/model_handle.h"
 #include "model/forward.h"
 
 struct mote_session {
     mote_engine *engine;
-    uint32_t index; /* its place in the KV cache */
+    uint32_t index; /* its sequence in the KV cache */
     bool open;      /* under the engine's lock */
     atomic_bool cancel;
-    size_t length;   /* tokens held */
-    size_t high;     /* cells were written up to here since the session was empty */
-    mote_token *ids; /* [context] */
-    float *logits;   /* [vocabulary]: for mote_generate */
+    size_t keep_at[2]; /* lengths to keep the sequence at when it comes past them; 0: none */
+    float *logits;     /* [vocabulary]: for mote_generate */
 };
 
 /* Everything below `memory` lies in it. */
@@ -28,8 +27,10 @@ struct mote_engine {
     thread_pool *pool;
     kernel_table kernels;
     mote_engine_info info;
+    bool saves; /* there is to be a cache directory */
     arena memory;
     kv_cache kv;
+    prefix_disk *disk; /* NULL: there is no cache directory */
     forward pass;
     mote_session *session; /* [sessions] */
 
@@ -51,10 +52,11 @@ mote_status engine_prepare(mote_engine *engine, const mote_engine_options *optio
  * memory it places. */
 void engine_lay_out(mote_engine *engine, arena *memory);
 
+static inline size_t session_length(const mote_session *session)
+{
+    return session->engine->kv.sequence[session->index].length;
+}
+
 /* mote_engine_step without forgetting earlier cancel requests. */
 mote_status engine_step(mote_engine *engine, const mote_work *work, size_t count, mote_error *error);
-
-/* Shortens a session to `length` tokens, or to none where the cache no longer holds what that would need. */
-void session_rewind(mote_session *session, size_t length);
-
 #endif

@@ -1,4 +1,6 @@
 /* Generation: make the session hold the prompt, then pick, show and append one token after another. */
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "engine/engine.h"
 #include "engine/stop_filter.h"
@@ -29,11 +31,11 @@ typedef struct generation {
     mote_sampler *sampler;
     detokenizer *text;
     stop_filter stop;
+    mote_token *shifted; /* [context]: what is left when the context shifts; NULL: it does not */
     double started;
 } generation;
 
-/* Keeps what the session shares with the prompt and computes the rest; the last token is always computed, for its
- * logits. */
+/* Keeps what is known of the prompt and computes the rest; the last token is always computed, for its logits. */
 static mote_status hold_prompt(generation *g, const mote_token *prompt, size_t count, mote_error *error)
 {
     mote_session *s = g->session;
@@ -44,13 +46,10 @@ static mote_status hold_prompt(generation *g, const mote_token *prompt, size_t c
                     "the prompt's %zu tokens do not fit the context of %u; choose a larger context "
                     "or a shorter prompt",
                     count, s->engine->info.context);
-    size_t shared = 0;
-    while (shared < s->length && shared < count - 1 && s->ids[shared] == prompt[shared])
-        shared++;
-    session_rewind(s, shared);
+    size_t known = mote_session_hold(s, prompt, count);
     g->result->prompt_tokens = count;
-    g->result->cached_tokens = s->length;
-    mote_work work = {s, prompt + s->length, count - s->length, s->logits, 1};
+    g->result->cached_tokens = known;
+    mote_work work = {s, prompt + known, count - known, s->logits, 1};
     mote_status status = engine_step(s->engine, &work, 1, error);
     g->result->prefill_seconds = clock_seconds() - g->started;
     for (size_t i = 0; i < count && status == MOTE_OK; i++)
@@ -87,6 +86,26 @@ static void show_rest(generation *g)
         g->result->finish = MOTE_FINISH_CANCELLED;
 }
 
+/* Appends a token that was picked, for the logits after it. */
+static mote_status append(generation *g, mote_token token, mote_error *error)
+{
+    mote_session *s = g->session;
+    size_t length = session_length(s), keep = g->options->keep;
+    if (length < s->engine->info.context) {
+        mote_work work = {s, &token, 1, s->logits, 1};
+        return engine_step(s->engine, &work, 1, error);
+    }
+    size_t dropped = (length - keep + 1) / 2, count = 0;
+    for (size_t i = 0; i < length; i++)
+        if (i < keep || i >= keep + dropped)
+            g->shifted[count++] = kv_id(&s->engine->kv, s->index, i);
+    g->shifted[count++] = token;
+    g->result->shifted_tokens += dropped;
+    size_t known = mote_session_hold(s, g->shifted, count);
+    mote_work work = {s, g->shifted + known, count - known, s->logits, 1};
+    return engine_step(s->engine, &work, 1, error);
+}
+
 static mote_status decode(generation *g, mote_error *error)
 {
     mote_session *s = g->session;
@@ -107,17 +126,30 @@ static mote_status decode(generation *g, mote_error *error)
             return MOTE_OK;
         if (!end && g->result->tokens == g->options->max_tokens)
             g->result->finish = MOTE_FINISH_LENGTH, end = true;
-        else if (!end && s->length == s->engine->info.context)
+        else if (!end && g->shifted == NULL && session_length(s) == s->engine->info.context)
             g->result->finish = MOTE_FINISH_CONTEXT, end = true;
         if (end) {
             show_rest(g);
             return MOTE_OK;
         }
-        mote_work work = {s, &token, 1, s->logits, 1};
-        mote_status status = engine_step(s->engine, &work, 1, error);
+        mote_status status = append(g, token, error);
         if (status != MOTE_OK)
             return status;
     }
+}
+
+/* Room for what stays of a full session, if it is to shift. */
+static mote_status prepare_shift(generation *g, mote_error *error)
+{
+    size_t context = g->session->engine->info.context;
+    if (g->options->on_full != MOTE_FULL_SHIFT)
+        return MOTE_OK;
+    if (g->options->keep > context - (context + 3) / 4 || context < 4)
+        return fail(error, MOTE_E_ARGUMENT,
+                    "%zu tokens to keep when a context of %zu shifts; keep at most three quarters of it",
+                    g->options->keep, context);
+    g->shifted = malloc(context * sizeof *g->shifted);
+    return g->shifted != NULL ? MOTE_OK : fail_memory(error, context * sizeof *g->shifted, "a context that shifts");
 }
 
 static mote_status generate(generation *g, const mote_token *prompt, size_t count, mote_error *error)
@@ -126,7 +158,7 @@ static mote_status generate(generation *g, const mote_token *prompt, size_t coun
     const mote_model *m = g->session->engine->model;
     mote_status status;
     if ((status = stop_filter_init(&g->stop, o->stop, o->stop_count, o->on_text, o->user, error)) ||
-        (status = mote_sampler_open(&g->sampler, m, o->sampling, error)))
+        (status = prepare_shift(g, error)) || (status = mote_sampler_open(&g->sampler, m, o->sampling, error)))
         return status;
     if (m->tokenizer != NULL && (status = detokenizer_open(&g->text, m->tokenizer, o->show_special, error)))
         return status;
@@ -137,6 +169,8 @@ static mote_status generate(generation *g, const mote_token *prompt, size_t coun
         g->result->finish = MOTE_FINISH_CANCELLED;
         status = MOTE_OK;
     }
+    if (g->result->tokens > 0 && g->result->shifted_tokens == 0) /* the prompt is still there */
+        mote_session_save(g->session, count);
     return status;
 }
 
@@ -156,5 +190,6 @@ mote_status mote_generate(mote_session *session, const mote_token *prompt, size_
     mote_status status = generate(&g, prompt, count, error);
     detokenizer_close(g.text);
     mote_sampler_close(g.sampler);
+    free(g.shifted);
     return status;
 }

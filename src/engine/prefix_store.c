@@ -383,6 +383,15 @@ bool prefix_store_find(prefix_store *store, const prefix_key *parent, const mote
 
 /* ------------------------------------------------------------------------------------------------------------ load */
 
+/* A record whose head is sound and whose blob is not: ours, and in the way of the same record saved again. */
+static void remove_broken(prefix_store *store, const prefix_key *key)
+{
+    char name[PREFIX_NAME];
+    prefix_store_name(key, name);
+    if (!store->read_only && unlinkat(store->directory, name, 0) == 0)
+        forget(store, key, true);
+}
+
 /* Is it the record that was asked for, to the last id? No hash is believed where the ids themselves are at hand. */
 static bool is_asked_for(const prefix_record *record, const prefix_key *parent, const prefix_match *match,
                          const mote_token *ids, const prefix_segment *segments, size_t segment_count)
@@ -429,5 +438,7 @@ mote_status prefix_store_load(prefix_store *store, const prefix_key *parent, con
     if (state == PREFIX_RECORD_SOUND)
         touch(store, &match->key, file);
     close(file);
+    if (state == PREFIX_RECORD_UNUSABLE)
+        remove_broken(store, &match->key);
     return state == PREFIX_RECORD_SOUND ? MOTE_OK : fail_record(store, &match->key, state, number, error);
 }

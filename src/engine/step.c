@@ -26,14 +26,14 @@ static mote_status check_work(const step *s, size_t index, mote_error *error)
         if (w->ids[i] < 0 || (uint32_t)w->ids[i] >= known_ids)
             return fail(error, MOTE_E_ARGUMENT, "token %d at %zu is outside the vocabulary of %u", w->ids[i], i,
                         known_ids);
-    if (w->count > e->info.context - w->session->length)
+    if (w->count > e->info.context - session_length(w->session))
         return fail(error, MOTE_E_LIMIT,
                     "%zu more tokens after %zu do not fit the context of %u; choose a larger context", w->count,
-                    w->session->length, e->info.context);
+                    session_length(w->session), e->info.context);
     return MOTE_OK;
 }
 
-/* Fills the engine's batch from what is left of the work, in its order. */
+/* Fills the engine's batch from what is left of the work, in its order, and gives the tokens their places in the cache. */
 static batch next_batch(const step *s)
 {
     mote_engine *e = s->engine;
@@ -43,21 +43,35 @@ static batch next_batch(const step *s)
     for (size_t i = 0; i < s->count; i++) {
         const mote_work *w = &s->work[i];
         size_t *taken = &e->taken[i], first_row = w->logits == NULL ? w->count : w->count - w->rows;
-        for (; *taken < w->count && b.count < e->info.batch; ++*taken) {
+        size_t room = e->info.batch - b.count, left = w->count - *taken, count = left < room ? left : room;
+        size_t position = session_length(w->session);
+        kv_extend(&e->kv, w->session->index, w->ids + *taken, count);
+        for (size_t end = *taken + count; *taken < end; ++*taken) {
             e->token[b.count] = w->ids[*taken];
             e->sequence[b.count] = w->session->index;
-            e->position[b.count] = (uint32_t)w->session->length;
+            e->position[b.count] = (uint32_t)position++;
             if (*taken >= first_row) {
                 e->output[b.outputs] = (uint32_t)b.count;
                 e->logits[b.outputs++] = w->logits + (*taken - first_row) * row;
             }
-            w->session->ids[w->session->length++] = w->ids[*taken];
             b.count++;
         }
-        if (w->session->high < w->session->length)
-            w->session->high = w->session->length;
     }
     return b;
+}
+
+/* Keeps what is wanted of the sequences that a pass has lengthened. */
+static void keep_passed(const step *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        mote_session *session = s->work[i].session;
+        for (size_t k = 0; k < 2; k++) {
+            if (session->keep_at[k] == 0 || session->keep_at[k] > session_length(session))
+                continue;
+            prefix_keep(&s->engine->kv, session->index, session->keep_at[k]);
+            session->keep_at[k] = 0;
+        }
+    }
 }
 
 static bool cancelled(void *user)
@@ -79,6 +93,7 @@ static mote_status run_batches(step *s, mote_error *error)
         mote_status status = gguf_check(s->engine->model->file, error);
         if (status != MOTE_OK)
             return status;
+        keep_passed(s);
     }
     return MOTE_OK;
 }
@@ -96,7 +111,8 @@ static mote_status step_locked(step *s, mote_error *error)
     }
     mote_status status = run_batches(s, error);
     for (size_t i = 0; i < s->count && status != MOTE_OK; i++)
-        session_rewind(s->work[i].session, s->work[i].session->length - s->engine->taken[i]);
+        kv_truncate(&s->engine->kv, s->work[i].session->index,
+                    session_length(s->work[i].session) - s->engine->taken[i]);
     return status;
 }
 

@@ -40,7 +40,7 @@ class Manual(Case):
         overview = mote("help").out
         commands = re.findall(r"^  (\w+(?: \w+)?)  ", overview.split("Commands\n")[1], re.MULTILINE)
         self.assertGreater(len(commands), 8)
-        shared = {**sections["Model"], **sections["Sampling"], **sections["Machine"]}
+        shared = {**sections["Model"], **sections["Sampling"], **sections["Context"], **sections["Machine"]}
         seen = {}
         for command in commands:
             self.assertIn(f"mote {command}", sections, "the page lacks a command")

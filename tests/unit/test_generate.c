@@ -52,16 +52,28 @@ typedef struct talker {
     mote_session *session;
 } talker;
 
-static talker talker_open(const tiny_model *spec, uint32_t threads, uint32_t batch)
+static talker talker_with(const tiny_model *spec, mote_engine_options options)
 {
     talker t;
     mote_error error = {0};
-    mote_engine_options options = {.context = CONTEXT, .threads = threads, .batch = batch, KV_BOTH(MOTE_KV_F32)};
     t.model = tiny_model_open(spec, &t.data);
     if (mote_engine_open(&t.engine, t.model, &options, &error) != MOTE_OK ||
         mote_session_open(&t.session, t.engine, &error) != MOTE_OK)
         fail_msg("%s", error.text);
     return t;
+}
+
+static talker talker_open(const tiny_model *spec, uint32_t threads, uint32_t batch)
+{
+    return talker_with(
+        spec, (mote_engine_options){.context = CONTEXT, .threads = threads, .batch = batch, KV_BOTH(MOTE_KV_F32)});
+}
+
+/* One that knows nothing but what its session holds. */
+static talker forgetful_open(const tiny_model *spec)
+{
+    return talker_with(
+        spec, (mote_engine_options){.context = CONTEXT, .threads = 1, .forgetful = true, KV_BOTH(MOTE_KV_F32)});
 }
 
 static void talker_close(talker *t)
@@ -178,7 +190,7 @@ static void same_as_by_hand(void **state)
     static const float TEMPERATURES[] = {0, 1};
     for (size_t i = 0; i < 2; i++) {
         for (size_t j = 0; j < 2; j++) {
-            talker t = talker_open(BOTH[i], 2, 0);
+            talker t = forgetful_open(BOTH[i]);
             mote_sampling sampling = letters(TEMPERATURES[j]);
             mote_token prompt[30], ids[40];
             answer hand, whole = {0};
@@ -421,7 +433,7 @@ static void prompt_reuse(void **state)
     for (size_t i = 0; i < 2; i++) {
         for (size_t j = 0; j < 2; j++) {
             bool far = i == 0 || j == 0;
-            talker t = talker_open(BOTH[i], 1, BATCHES[j]), fresh = talker_open(BOTH[i], 1, 0);
+            talker t = talker_open(BOTH[i], 1, BATCHES[j]), fresh = forgetful_open(BOTH[i]);
             mote_sampling sampling = letters(0);
             mote_token prompt[100], generated[20];
             answer hand;
@@ -454,7 +466,7 @@ static void reuse_after_a_new_start(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        talker t = talker_open(BOTH[i], 1, 4), fresh = talker_open(BOTH[i], 1, 0);
+        talker t = talker_open(BOTH[i], 1, 4), fresh = forgetful_open(BOTH[i]);
         mote_sampling sampling = letters(0);
         mote_token prompt[120], generated[20];
         answer hand;
@@ -465,6 +477,71 @@ static void reuse_after_a_new_start(void **state)
         continue_with(&t, &fresh, prompt, 40, 0);
         memcpy(prompt + 40, generated, sizeof generated);
         continue_with(&t, &fresh, prompt, 62, 59);
+        talker_close(&t);
+        talker_close(&fresh);
+    }
+}
+
+/* ---- a full context that shifts ---- */
+
+/* What a session says by hand after these ids, and the ids that it holds then. */
+static void continue_by_hand(talker *t, mote_sampler *sampler, mote_token *held, size_t *count, answer *a,
+                             size_t tokens)
+{
+    static float logits[VOCABULARY];
+    mote_session_clear(t->session);
+    mote_work work = {t->session, held, *count, logits, 1};
+    for (size_t i = 0; i < tokens; i++) {
+        assert_int_equal(mote_engine_step(t->engine, &work, 1, NULL), MOTE_OK);
+        held[*count] = mote_sampler_pick(sampler, logits);
+        mote_detokenizer *detokenizer = NULL;
+        size_t bytes;
+        assert_int_equal(mote_detokenizer_open(&detokenizer, t->model, false, NULL), MOTE_OK);
+        const char *text = mote_detokenizer_push(detokenizer, held[*count], &bytes);
+        on_text(a, text, bytes);
+        mote_detokenizer_close(detokenizer);
+        work = (mote_work){t->session, &held[(*count)++], 1, logits, 1};
+    }
+}
+
+/* It goes on as a session would that had been given nothing but what is left. */
+static void shifts(void **state)
+{
+    (void)state;
+    enum { KEEP = 20, PROMPT = 100, FIRST = CONTEXT - PROMPT + 1, DROPPED = (CONTEXT - KEEP + 1) / 2, SECOND = 50 };
+    for (size_t i = 0; i < 2; i++) {
+        talker t = talker_open(BOTH[i], 1, 0), fresh = forgetful_open(BOTH[i]);
+        mote_sampling sampling = letters(0);
+        static mote_token held[CONTEXT + SECOND + 1];
+        size_t count = PROMPT;
+        answer hand = {0}, a = {0};
+        mote_sampler *sampler = NULL;
+        assert_int_equal(mote_sampler_open(&sampler, fresh.model, &sampling, NULL), MOTE_OK);
+        fill_prompt(held, PROMPT, 0);
+        for (size_t k = 0; k < PROMPT; k++)
+            mote_sampler_accept(sampler, held[k]);
+        mote_generation_options options = {
+            .sampling = &sampling, .max_tokens = FIRST + SECOND, .on_full = MOTE_FULL_SHIFT, .keep = KEEP};
+        generate_well(&t, held, PROMPT, options, &a);
+        continue_by_hand(&fresh, sampler, held, &count, &hand, FIRST);
+        assert_int_equal(count, CONTEXT + 1);
+        memmove(held + KEEP, held + KEEP + DROPPED, (count - KEEP - DROPPED) * sizeof *held);
+        count -= DROPPED;
+        continue_by_hand(&fresh, sampler, held, &count, &hand, SECOND);
+        assert_string_equal(a.text, hand.text);
+        assert_int_equal(a.result.finish, MOTE_FINISH_LENGTH);
+        assert_int_equal(a.result.shifted_tokens, DROPPED);
+        assert_int_equal(mote_session_length(t.session), count - 1);
+
+        options.max_tokens = 1000; /* as long as anybody likes */
+        generate_well(&t, held, PROMPT, options, &a);
+        assert_int_equal(a.result.tokens, 1000);
+        assert_true(a.result.shifted_tokens > 800 && mote_session_length(t.session) <= CONTEXT);
+        options.on_full = MOTE_FULL_STOP;
+        generate_well(&t, held, PROMPT, options, &a);
+        assert_int_equal(a.result.finish, MOTE_FINISH_CONTEXT);
+        assert_int_equal(a.result.shifted_tokens, 0);
+        mote_sampler_close(sampler);
         talker_close(&t);
         talker_close(&fresh);
     }
@@ -515,6 +592,12 @@ static void wrong_arguments(void **state)
     options.stop_count = 2;
     refuse(&t, prompt, 3, &options, "stop");
     options.stop_count = 0;
+    options.on_full = MOTE_FULL_SHIFT;
+    options.keep = CONTEXT * 3 / 4 + 1;
+    refuse(&t, prompt, 3, &options, "121 tokens to keep");
+    options.keep--;
+    generate_well(&t, prompt, 3, options, &after);
+    options.on_full = MOTE_FULL_STOP;
     sampling.top_p = NAN;
     refuse(&t, prompt, 3, &options, "top_p");
     sampling.top_p = 1;
@@ -606,6 +689,7 @@ int main(void)
         cmocka_unit_test(stop_texts),
         cmocka_unit_test(callback_ends),
         cmocka_unit_test(prompt_reuse),
+        cmocka_unit_test(shifts),
         cmocka_unit_test(wrong_arguments),
         cmocka_unit_test(without_vocabulary),
         cmocka_unit_test(file_goes_away),
