@@ -226,8 +226,9 @@ typedef struct mote_session mote_session;
 typedef enum mote_kv_type { MOTE_KV_AUTO, MOTE_KV_F16, MOTE_KV_F32, MOTE_KV_Q8, MOTE_KV_Q4 } mote_kv_type;
 
 /* Memory is a promise: an engine is planned before it is made, so that the process stays within a budget. Of what fits, the
- * first in this order is taken: the context as it is wished, with KV in F16, or else in Q8, keys in Q4, or all in Q4; and of each, the largest batch.
- * A context that was not wished gives way last, 256 tokens at a time. Results do not depend on the batch. */
+ * first in this order is taken: the context as it is wished, with KV in F16, or else in Q8, keys in Q4, or all in Q4; and of each,
+ * the largest batch. A context that was not wished gives way last, 256 tokens at a time. Results do not depend on the
+ * batch. */
 typedef struct mote_engine_options {
     uint32_t context;     /* tokens a session can hold; 0: the model's, at most 4096, and less where memory is short */
     uint32_t sessions;    /* sessions open at once; 0: 1 */
@@ -249,7 +250,7 @@ typedef struct mote_engine_options {
     const char *cache_directory;
     uint64_t cache_bytes;       /* of the directory; 0: 1 GiB. What was used longest ago goes first */
     uint64_t cache_daily_bytes; /* written in any 24 hours, for disks that wear; 0: 2 GiB; UINT64_MAX: no limit */
-    /* What a person should know though nothing fails, as of a directory that cannot be used: a sentence each. NULL: nobody
+    /* What a person should know though nothing fails, as of a file in it that is torn, or a disk that is full: a sentence each. NULL: nobody
      * hears it. From the thread whose call it is, which must not call the engine from there. */
     void (*say)(void *user, const char *sentence);
     void *user;
@@ -267,7 +268,7 @@ typedef struct mote_memory_plan {
     mote_kv_type kv_keys;
     mote_kv_type kv_values;
     uint64_t weights;     /* pages of the file that a run touches; of a file that is not packed, its weights packed */
-    uint64_t kv_bytes;    /* all sessions */
+    uint64_t kv_bytes;    /* all sessions, and the prefix cache */
     uint64_t activations; /* scratch memory, logits, and what sampling and a prompt's text take */
     uint64_t tokenizer;   /* its tables, where the file does not hold them ready */
     uint64_t program;     /* code, libraries, stacks, and what the process had before, a file in memory included */

@@ -1,5 +1,4 @@
 /* Opening, mapping and closing a file. */
-#define _FILE_OFFSET_BITS 64 /* where off_t has 32 bits by default, a file of 2 GiB could not even be opened */
 
 #include "base/mapped_file.h"
 

@@ -1,5 +1,4 @@
 /* Temporary name, fsync, rename. */
-#define _FILE_OFFSET_BITS 64 /* where off_t has 32 bits by default, a file would end at 2 GiB */
 #include "base/new_file.h"
 
 #include <errno.h>

@@ -77,7 +77,7 @@ void engine_lay_out(mote_engine *e, arena *memory)
                             .batch = info->batch,
                             .forgetful = info->forgetful,
                             .spare_window = e->saves,
-                            .prefix_bytes = info->prefix_cache_bytes};
+                            .prefix_bytes = info->forgetful ? 0 : info->prefix_cache_bytes};
     kv_cache_lay_out(&e->kv, &m->config, &e->kernels, &shape, memory);
     e->info.kv_bytes = memory->used;
 
@@ -169,6 +169,7 @@ mote_status mote_engine_open(mote_engine **out, mote_model *m, const mote_engine
         return fail_memory(error, sizeof *e, "an engine");
     atomic_init(&e->references, 1);
     pthread_mutex_init(&e->lock, NULL);
+    atomic_init(&e->waiting, 0);
     e->model = m;
     model_handle_retain(m);
     mote_status status = open_parts(e, options != NULL ? options : &defaults, error);
@@ -199,10 +200,10 @@ void mote_engine_describe(const mote_engine *e, mote_engine_info *info)
 
 void mote_engine_set_threads(mote_engine *e, uint32_t decode_threads, uint32_t prefill_threads)
 {
-    pthread_mutex_lock(&e->lock);
+    engine_lock(e);
     if (decode_threads != 0)
         e->info.decode_threads = smaller(decode_threads, e->info.threads);
     if (prefill_threads != 0)
         e->info.prefill_threads = smaller(prefill_threads, e->info.threads);
-    pthread_mutex_unlock(&e->lock);
+    engine_unlock(e);
 }

@@ -24,6 +24,7 @@ struct mote_engine {
     atomic_uint references; /* the caller's, and one for each open session */
     mote_model *model;
     pthread_mutex_t lock; /* held for the length of a step */
+    atomic_uint waiting;  /* threads that want it */
     thread_pool *pool;
     kernel_table kernels;
     mote_engine_info info;
@@ -55,6 +56,18 @@ void engine_lay_out(mote_engine *engine, arena *memory);
 static inline size_t session_length(const mote_session *session)
 {
     return session->engine->kv.sequence[session->index].length;
+}
+
+static inline void engine_lock(mote_engine *e)
+{
+    atomic_fetch_add(&e->waiting, 1);
+    pthread_mutex_lock(&e->lock);
+    atomic_fetch_sub(&e->waiting, 1);
+}
+
+static inline void engine_unlock(mote_engine *e)
+{
+    pthread_mutex_unlock(&e->lock);
 }
 
 /* mote_engine_step without forgetting earlier cancel requests. */

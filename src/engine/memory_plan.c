@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/cpu_features.h"
+#include "engine/prefix_store.h"
 #include "meter/memory_limits.h"
 
 /* ---- the order in which things give way ---- */
@@ -128,6 +129,7 @@ static bool fits(const planner *p)
     arena count = {0};
     engine_lay_out(p->e, &count);
     uint64_t outside = (uint64_t)p->e->model->config.vocabulary * CANDIDATE + (uint64_t)info->context * TEXT;
+    outside += p->e->saves ? prefix_store_memory() : 0;
     plan->context = info->context;
     plan->batch = info->batch;
     plan->kv_keys = info->kv_keys;

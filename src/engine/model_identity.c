@@ -43,14 +43,17 @@ static void add_entry(sha256 *hash, const gguf_entry *entry)
 }
 
 /* Tensors without a format have bytes that nobody knows the number of; a model with such a one does not run. */
-static void add_tensor(sha256 *hash, const gguf_tensor *tensor)
+static void add_tensor(sha256 *hash, const gguf *file, const gguf_tensor *tensor)
 {
     uint64_t facts[] = {tensor->type,     tensor->shape[0], tensor->shape[1], tensor->shape[2],
                         tensor->shape[3], tensor->bytes,    tensor->packed};
     size_t sample = tensor->bytes < SAMPLE ? tensor->bytes : SAMPLE;
     add(hash, tensor->name, strlen(tensor->name));
     add(hash, facts, sizeof facts);
-    add(hash, (const unsigned char *)tensor->data + (tensor->bytes - sample) / 2, sample);
+    const unsigned char *middle = (const unsigned char *)tensor->data + (tensor->bytes - sample) / 2;
+    add(hash, middle, sample);
+    if (sample > 0)
+        gguf_let_go(file, middle, sample); /* of a plain file no page is counted on any more */
 }
 
 mote_status model_identity(const gguf *file, unsigned char identity[32], mote_error *error)
@@ -62,7 +65,7 @@ mote_status model_identity(const gguf *file, unsigned char identity[32], mote_er
     for (size_t i = 0; i < gguf_entry_count(file); i++)
         add_entry(&hash, gguf_entry_at(file, i));
     for (size_t i = 0; i < gguf_tensor_count(file); i++)
-        add_tensor(&hash, gguf_tensor_at(file, i));
+        add_tensor(&hash, file, gguf_tensor_at(file, i));
     sha256_end(&hash, identity);
     return gguf_check(file, error);
 }

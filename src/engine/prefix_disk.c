@@ -31,6 +31,10 @@ static mote_status fill_facts(prefix_disk *disk, const mote_model *m, const kv_c
 {
     uint32_t original = m->config.rope_original_context;
     uint32_t variant = m->features << 2 | (uint32_t)(original != 0 && context > original) << 1;
+    unsigned char identity[sizeof disk->facts[0].model];
+    mote_status status = model_identity(m->file, identity, error);
+    if (status != MOTE_OK)
+        return status;
     for (uint32_t kind = 0; kind < KV_KINDS; kind++) {
         disk->facts[kind] = (prefix_facts){
             .layout = LAYOUT_VERSION,
@@ -38,9 +42,7 @@ static mote_status fill_facts(prefix_disk *disk, const mote_model *m, const kv_c
             .value_type = kv->view.value_type,
             .variant = variant | kind,
         };
-        mote_status status = model_identity(m->file, disk->facts[kind].model, error);
-        if (status != MOTE_OK)
-            return status;
+        memcpy(disk->facts[kind].model, identity, sizeof identity);
     }
     return MOTE_OK;
 }

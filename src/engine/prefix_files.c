@@ -1,5 +1,4 @@
 /* Opening, naming, locking and replacing. */
-#define _FILE_OFFSET_BITS 64
 #include "engine/prefix_files.h"
 
 #include <errno.h>

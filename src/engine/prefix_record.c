@@ -1,5 +1,4 @@
 /* Reading, checking and writing one record's file. */
-#define _FILE_OFFSET_BITS 64
 #include "engine/prefix_record.h"
 
 #include <errno.h>

@@ -1,5 +1,4 @@
 /* Writing records: whether one may be written, making room, and what a full or failing disk leads to. */
-#define _FILE_OFFSET_BITS 64
 #include "engine/prefix_store.h"
 
 #include <errno.h>

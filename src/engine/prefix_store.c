@@ -1,5 +1,4 @@
 /* Opening a store, finding records and reading them. Writing is in prefix_save.c. */
-#define _FILE_OFFSET_BITS 64
 #include "engine/prefix_store.h"
 
 #include <errno.h>

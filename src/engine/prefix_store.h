@@ -123,7 +123,8 @@ bool prefix_store_find(prefix_store *store, const prefix_key *parent, const mote
 
 /* Reads the record that was found, for the same parent and ids, into the segments. Only after OK do they mean anything; and of
  * a record whose `common` is less than `count`, only the first `common` positions are of use.
- * Errors: FORMAT (torn, tampered with, other ids, or of another size than the segments), IO; the record is then forgotten. */
+ * Errors: FORMAT (torn, tampered with, other ids, or of another size than the segments), IO; the record is then
+ * forgotten, and its file removed if the contents are wrong. */
 mote_status prefix_store_load(prefix_store *store, const prefix_key *parent, const prefix_match *match,
                               const mote_token *ids, const prefix_segment *segments, size_t segment_count,
                               mote_error *error);

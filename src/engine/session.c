@@ -1,4 +1,6 @@
 /* Sessions: opening, sharing and closing them, and what they remember. */
+#include <sched.h>
+
 #include "engine/engine.h"
 
 /* A place for one more session; NULL after filling *error. Under the engine's lock. */
@@ -22,20 +24,20 @@ static mote_session *take_session(mote_engine *e, mote_error *error)
 
 mote_status mote_session_open(mote_session **out, mote_engine *e, mote_error *error)
 {
-    pthread_mutex_lock(&e->lock);
+    engine_lock(e);
     *out = take_session(e, error);
-    pthread_mutex_unlock(&e->lock);
+    engine_unlock(e);
     return *out != NULL ? MOTE_OK : MOTE_E_LIMIT;
 }
 
 mote_status mote_session_fork(mote_session **out, mote_session *from, mote_error *error)
 {
     mote_engine *e = from->engine;
-    pthread_mutex_lock(&e->lock);
+    engine_lock(e);
     *out = take_session(e, error);
     if (*out != NULL)
         kv_share(&e->kv, from->index, session_length(from), (*out)->index);
-    pthread_mutex_unlock(&e->lock);
+    engine_unlock(e);
     return *out != NULL ? MOTE_OK : MOTE_E_LIMIT;
 }
 
@@ -51,10 +53,10 @@ void mote_session_close(mote_session *s)
     if (s == NULL)
         return;
     mote_engine *e = s->engine;
-    pthread_mutex_lock(&e->lock);
+    engine_lock(e);
     cut(s, 0);
     s->open = false;
-    pthread_mutex_unlock(&e->lock);
+    engine_unlock(e);
     mote_engine_close(e);
 }
 
@@ -70,19 +72,19 @@ void mote_session_clear(mote_session *s)
 
 size_t mote_session_rewind(mote_session *s, size_t length)
 {
-    pthread_mutex_lock(&s->engine->lock);
+    engine_lock(s->engine);
     if (length < session_length(s))
         cut(s, length);
-    pthread_mutex_unlock(&s->engine->lock);
+    engine_unlock(s->engine);
     return session_length(s);
 }
 
 void mote_session_set_scope(mote_session *s, uint64_t scope)
 {
-    pthread_mutex_lock(&s->engine->lock);
+    engine_lock(s->engine);
     cut(s, 0);
     s->engine->kv.sequence[s->index].scope = scope;
-    pthread_mutex_unlock(&s->engine->lock);
+    engine_unlock(s->engine);
 }
 
 void mote_session_cancel(mote_session *s)
@@ -95,7 +97,7 @@ static size_t reuse(mote_session *s, const mote_token *ids, size_t count)
 {
     mote_engine *e = s->engine;
     size_t known = prefix_reuse(&e->kv, s->index, ids, count), length = session_length(s);
-    size_t on_disk = e->disk != NULL ? prefix_disk_load(e->disk, &e->kv, s->index, ids, count) : 0;
+    size_t on_disk = e->disk != NULL && count > 0 ? prefix_disk_load(e->disk, &e->kv, s->index, ids, count) : 0;
     if (session_length(s) < length)
         prefix_reuse(&e->kv, s->index, ids, count);
     return known > on_disk ? known : on_disk;
@@ -104,13 +106,15 @@ static size_t reuse(mote_session *s, const mote_token *ids, size_t count)
 size_t mote_session_hold(mote_session *s, const mote_token *ids, size_t count)
 {
     mote_engine *e = s->engine;
-    pthread_mutex_lock(&e->lock);
-    size_t known = count == 0 ? 0 : reuse(s, ids, count - 1), length = session_length(s);
+    engine_lock(e);
+    size_t most = count == 0 ? 0 : count - 1; /* the last one is computed, for its logits */
+    most = most < e->info.context ? most : e->info.context;
+    size_t known = reuse(s, ids, most), length = session_length(s);
     if (e->kv.window != 0) {
         s->keep_at[0] = known > length ? known : 0;
         s->keep_at[1] = count;
     }
-    pthread_mutex_unlock(&e->lock);
+    engine_unlock(e);
     return length;
 }
 
@@ -118,9 +122,11 @@ void mote_session_save(mote_session *s, size_t length)
 {
     mote_engine *e = s->engine;
     bool more = e->disk != NULL;
-    for (size_t piece = 0; more; piece++) {
-        pthread_mutex_lock(&e->lock);
+    for (size_t piece = 0; more && !atomic_load(&s->cancel); piece++) {
+        while (atomic_load(&e->waiting) > 0) /* a mutex may well be taken again by who has just let go of it */
+            sched_yield();
+        engine_lock(e);
         more = prefix_disk_save(e->disk, &e->kv, s->index, length, piece);
-        pthread_mutex_unlock(&e->lock);
+        engine_unlock(e);
     }
 }

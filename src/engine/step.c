@@ -119,9 +119,9 @@ static mote_status step_locked(step *s, mote_error *error)
 mote_status engine_step(mote_engine *engine, const mote_work *work, size_t count, mote_error *error)
 {
     step s = {engine, work, count};
-    pthread_mutex_lock(&engine->lock);
+    engine_lock(engine);
     mote_status status = step_locked(&s, error);
-    pthread_mutex_unlock(&engine->lock);
+    engine_unlock(engine);
     return status;
 }
 

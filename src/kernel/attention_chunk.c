@@ -9,7 +9,7 @@ static size_t least(size_t a, size_t b)
 static seen_positions seen_of(const attention_tile *tile, size_t chunk)
 {
     size_t base = chunk * ATTENTION_CHUNK, past = tile->position + tile->tokens;
-    size_t first = tile->window != 0 && tile->position + 1 > tile->window ? tile->position + 1 - tile->window : 0;
+    size_t first = attention_first_seen(tile->position, tile->window);
     size_t begin = first > base ? least(first - base, ATTENTION_CHUNK) : 0;
     size_t end = past > base ? least(past - base, ATTENTION_CHUNK) : 0;
     end = end < begin ? begin : end;

@@ -50,15 +50,15 @@ static inline int8_step kv_scale_of(float largest, uint16_t *stored)
     return (int8_step){rounded, rounded > 0 ? 1 / rounded : 0};
 }
 
-/* The scales of a block in q8 or q4, behind its levels: one f16 for each position. */
-static inline const unsigned char *kv_scales(kv_type type, const unsigned char *block, size_t head_dim)
+/* Where in a block in q8 or q4 the scales begin, behind its levels: one f16 for each position. */
+static inline size_t kv_scales_at(kv_type type, size_t head_dim)
 {
-    return block + KV_BLOCK * kv_cell_dims(head_dim) * kv_value_bits(type) / 8;
+    return KV_BLOCK * kv_cell_dims(head_dim) * kv_value_bits(type) / 8;
 }
 
 static inline void kv_put_scale(kv_type type, unsigned char *block, size_t lane, size_t head_dim, uint16_t scale)
 {
-    store_u16(block + KV_BLOCK * kv_cell_dims(head_dim) * kv_value_bits(type) / 8 + lane * sizeof scale, scale);
+    store_u16(block + kv_scales_at(type, head_dim) + lane * sizeof scale, scale);
 }
 
 /* ---- q4 ---- */

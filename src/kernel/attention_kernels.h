@@ -25,7 +25,7 @@
  * A sum over positions is taken page by page, whose bounds are multiples of ATTENTION_CHUNK wherever a tile begins: each chunk
  * has its own maximum, sum and output, and chunks are merged in ascending order (online softmax, Milakov and Gimelshein 2018;
  * splitting a decode over positions, Dao et al. 2023). So a token's result has the same bits whichever thread computes which
- * chunk, and however a prompt was cut into batches and tiles. */
+ * chunk, and however a prompt was cut into batches and tiles, as long as all numbers are finite. */
 #ifndef MOTE_KERNEL_ATTENTION_KERNELS_H
 #define MOTE_KERNEL_ATTENTION_KERNELS_H
 
@@ -65,6 +65,12 @@ static inline size_t kv_block_bytes(kv_type type, size_t head_dim)
 {
     size_t scales = kv_is_rotated(type) ? sizeof(uint16_t) : 0;
     return KV_BLOCK * (kv_cell_dims(head_dim) * kv_value_bits(type) / 8 + scales);
+}
+
+/* The first position that the token at `position` sees. */
+static inline size_t attention_first_seen(size_t position, size_t window)
+{
+    return window != 0 && position + 1 > window ? position + 1 - window : 0;
 }
 
 /* Queries of consecutive tokens of one sequence: the heads that share a KV head. A row is one query head of one token: row

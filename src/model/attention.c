@@ -123,7 +123,7 @@ typedef struct attend_loop {
 /* First position that a token sees, and how many chunks from there to itself. */
 static size_t first_seen(const attend_loop *loop, size_t position)
 {
-    return loop->window != 0 && position + 1 > loop->window ? position + 1 - loop->window : 0;
+    return attention_first_seen(position, loop->window);
 }
 
 static size_t chunks_seen(const attend_loop *loop, size_t first, size_t last)
@@ -225,12 +225,14 @@ static void attend_chunks(void *context, size_t begin, size_t end, uint32_t work
     const attend_loop *loop = context;
     const forward *pass = loop->pass;
     float *scratch = (float *)(void *)((unsigned char *)pass->scratch + worker * pass->scratch_stride);
-    for (size_t i = begin; i < end; i++) {
+    for (size_t i = begin, ready = SIZE_MAX; i < end; i++) {
         size_t unit = i / loop->chunks, chunk = i % loop->chunks;
         attention_tile tile = unit_tile(loop, unit);
         if (chunk >= chunks_seen(loop, tile.position, tile.position))
             continue;
-        attention_begin(&pass->kv->kernels, &tile, scratch);
+        if (unit != ready)
+            attention_begin(&pass->kv->kernels, &tile, scratch);
+        ready = unit;
         attend_chunk(loop, unit, &tile, first_seen(loop, tile.position) / ATTENTION_CHUNK + chunk, scratch,
                      part_of(loop, unit, chunk));
     }
@@ -254,14 +256,14 @@ static void attend(attend_loop *loop)
 {
     const forward *pass = loop->pass;
     const model_config *config = &pass->model->config;
-    size_t threads = thread_pool_size(pass->pool), group = config->heads / config->kv_heads;
+    size_t threads = thread_pool_active(pass->pool), group = config->heads / config->kv_heads;
     size_t tokens = larger(TILE_ROWS_MOST / group, 1);
     size_t shared = pass->batch->count * config->kv_heads / (UNITS_PER_THREAD * threads);
     if (threads > 1 && shared < tokens)
         tokens = larger(shared, 1);
     cut_tiles(loop, tokens);
     size_t units = loop->tiles * config->kv_heads;
-    if (tokens > 1 || units > units_most(pass)) {
+    if (threads == 1 || tokens > 1 || units > units_most(pass)) {
         thread_pool_for(pass->pool, units, 1, attend_units, loop);
         return;
     }

@@ -306,7 +306,7 @@ static void forks_share_until_they_differ(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        pair p = pair_open(BOTH[i], MOTE_KV_Q8, SESSIONS, 0);
+        pair p = pair_open(BOTH[i], i == 0 ? MOTE_KV_Q8 : MOTE_KV_Q4, SESSIONS, 0);
         mote_engine *engine = p.tested.engine;
         static line lines[SESSIONS];
         line_open(&lines[0], engine, 0);

@@ -157,7 +157,7 @@ static void generation_saves_its_prompt(void **state)
     mote_generation_options options = {.max_tokens = 30, .on_text = ignore_text};
     for (size_t i = 0; i < 2; i++) {
         for (size_t time = 0; time < 2; time++) {
-            machine m = machine_open(BOTH[i], with_directory(MOTE_KV_Q8, CONTEXT));
+            machine m = machine_open(BOTH[i], with_directory(i == 0 ? MOTE_KV_Q8 : MOTE_KV_Q4, CONTEXT));
             mote_session *session = session_open(m.engine);
             mote_generation result;
             assert_int_equal(mote_generate(session, ids, PROMPT, &options, &result, NULL), MOTE_OK);

@@ -155,13 +155,11 @@ inline_always void six_bit_pairs(const uint8_t *at, size_t group, level_pair pai
 
 /* ---- scales ---- */
 
-/* Four halves as floats. */
+#if !defined(__aarch64__)
+/* Four halves as floats. Not every ARMv7 converts them, and its vectors take a subnormal for zero: so integers become
+ * those. */
 inline_always float32x4_t halves_at(const uint8_t *at)
 {
-#if defined(__aarch64__)
-    return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(at)));
-#else
-    /* Not every ARMv7 converts halves, and its vectors take a subnormal for zero: so integers become those. */
     uint32x4_t half = vmovl_u16(vreinterpret_u16_u8(vld1_u8(at)));
     uint32x4_t size = vandq_u32(half, vdupq_n_u32(0x7fff)), bits = vshlq_n_u32(size, 13);
     uint32x4_t normal = vaddq_u32(bits, vdupq_n_u32(112u << 23));
@@ -170,8 +168,8 @@ inline_always float32x4_t halves_at(const uint8_t *at)
     uint32x4_t value =
         vbslq_u32(vcltq_u32(size, vdupq_n_u32(0x400)), vreinterpretq_u32_f32(small), vaddq_u32(normal, special));
     return vreinterpretq_f32_u32(vorrq_u32(value, vshlq_n_u32(vandq_u32(half, vdupq_n_u32(0x8000)), 16)));
-#endif
 }
+#endif
 
 /* Of all sixteen rows. */
 inline_always void all_halves_at(const uint8_t *at, float32x4_t value[ROW_GROUPS])

@@ -1,4 +1,4 @@
-/* The loop over panels, their pieces, and tokens. An opened piece stays in the first-level cache (14 KiB), the chunk's
+/* The loop over panels, their pieces, and tokens. An opened piece stays in the first-level cache (14 to 21 KiB), the chunk's
  * tokens in the second. */
 #include "kernel/arm/panel_product_arm.h"
 

@@ -50,7 +50,7 @@ static int value_level(kv_type type, const unsigned char *block, size_t lane, si
 static float position_scale(kv_type type, const unsigned char *blocks, size_t head_dim, size_t p)
 {
     const unsigned char *block = blocks + p / KV_BLOCK * kv_block_bytes(type, head_dim);
-    return f16_to_f32(load_u16(kv_scales(type, block, head_dim) + p % KV_BLOCK * sizeof(uint16_t)));
+    return f16_to_f32(load_u16(block + kv_scales_at(type, head_dim) + p % KV_BLOCK * sizeof(uint16_t)));
 }
 
 /* ---- storing ---- */

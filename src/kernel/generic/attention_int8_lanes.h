@@ -213,7 +213,7 @@ INLINE void score_chunk(kv_type type, const attention_tile *tile, const float *q
     size_t dims = kv_cell_dims(tile->head_dim), all_rows = tile->tokens * tile->group;
     score_view c = {.keys = keys,
                     .block_bytes = kv_block_bytes(type, tile->head_dim),
-                    .scales = KV_BLOCK * dims * kv_value_bits(type) / 8,
+                    .scales = kv_scales_at(type, tile->head_dim),
                     .quads = dims / 4,
                     .q = queries_of(tile, queries),
                     .scores = scores};
@@ -242,7 +242,7 @@ typedef struct mix_view {
 /* Scales of the blocks; 0 for positions that are not seen, whose scales may be no numbers. */
 static void open_scales(kv_type type, const mix_view *c, const seen_positions *seen, float scales[ATTENTION_CHUNK])
 {
-    size_t at = KV_BLOCK * c->dims * kv_value_bits(type) / 8;
+    size_t at = kv_scales_at(type, c->dims);
     for (size_t p = seen->first * KV_BLOCK; p < seen->last * KV_BLOCK; p += LANE_COUNT)
         lanes_store(scales + p,
                     load_f16(c->values + p / KV_BLOCK * c->block_bytes + at + p % KV_BLOCK * sizeof(uint16_t)));

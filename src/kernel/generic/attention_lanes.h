@@ -138,7 +138,7 @@ static void weigh_row(const attention_tile *tile, size_t row, const seen_positio
 {
     size_t from = seen->first * KV_BLOCK, to = seen->last * KV_BLOCK, base = seen->base;
     size_t past = tile->position + row / tile->group + 1; /* of the token's own position */
-    size_t before = tile->window != 0 && past > tile->window ? past - tile->window : 0;
+    size_t before = attention_first_seen(past - 1, tile->window);
     size_t begin = before > base ? before - base : 0, end = past > base ? past - base : 0;
     begin = begin < from ? from : least(begin, to);
     end = end < begin ? begin : least(end, to);

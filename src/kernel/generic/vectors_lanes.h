@@ -1,6 +1,6 @@
 /* Vector operations: norms, rotary embedding, gated activations. The body of one table for each instruction set: the
- * including file defines LANE_COUNT, names its table, and is compiled with its own flags. Lanes behind the end of a row
- * are filled up with zeros, so that a number is computed the same way wherever it stands. */
+ * including file defines LANE_COUNT, names its table, and is compiled with its own flags. In activations and
+ * sums, lanes behind the end of a row are filled up with zeros, so that a number is computed the same way wherever it stands. */
 #ifndef MOTE_KERNEL_GENERIC_VECTORS_LANES_H
 #define MOTE_KERNEL_GENERIC_VECTORS_LANES_H
 
