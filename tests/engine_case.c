@@ -19,6 +19,18 @@ const tiny_model LLAMA = {.family = "llama",
                           .context = 8192,
                           .seed = 5};
 
+const tiny_model SLIDING = {.family = "gemma3",
+                            .layers = 7,
+                            .width = 32,
+                            .heads = 2,
+                            .kv_heads = 1,
+                            .head_dim = 16,
+                            .ffn = 48,
+                            .vocabulary = VOCABULARY,
+                            .context = 8192,
+                            .window = SLIDING_WINDOW,
+                            .seed = 6};
+
 void expect_sentence(const mote_error *error, mote_status status, const char *word)
 {
     assert_int_equal(error->status, status);

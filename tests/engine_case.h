@@ -7,9 +7,10 @@
 
 #include "tiny_model.h"
 
-enum { VOCABULARY = 61 };
+enum { VOCABULARY = 61, SLIDING_WINDOW = 40 };
 
 extern const tiny_model LLAMA;
+extern const tiny_model SLIDING; /* most of its layers do */
 
 typedef struct machine {
     void *data;

@@ -53,8 +53,8 @@ static int print_plan(struct output *out, const mote_memory_plan *plan)
         print_size(out, "headroom", headroom_of(plan), "");
     }
     output_print(out, "\nchosen: a context of %u tokens%s, keys in %s, values in %s, a batch of %u, %u thread%s\n",
-                 plan->context, plan->sessions > 1 ? " for each session" : "", kv_name(plan->kv_keys),
-                 kv_name(plan->kv_values), plan->batch, plan->threads, plan->threads == 1 ? "" : "s");
+                 plan->context, plan->sessions > 1 ? " for each session" : "", mote_kv_type_name(plan->kv_keys),
+                 mote_kv_type_name(plan->kv_values), plan->batch, plan->threads, plan->threads == 1 ? "" : "s");
     return output_finish(out, EXIT_SUCCESS);
 }
 
@@ -72,8 +72,8 @@ static json_t *plan_json(const mote_memory_plan *plan)
         "sessions", (json_int_t)plan->sessions,
         "batch", (json_int_t)plan->batch,
         "threads", (json_int_t)plan->threads,
-        "kv", kv_name(plan->kv_keys),
-        "kv_values", kv_name(plan->kv_values),
+        "kv", mote_kv_type_name(plan->kv_keys),
+        "kv_values", mote_kv_type_name(plan->kv_values),
         "weights_bytes", (json_int_t)plan->weights,
         "kv_bytes", (json_int_t)plan->kv_bytes,
         "activations_bytes", (json_int_t)plan->activations,

@@ -7,16 +7,6 @@
 #include "progress.h"
 #include "tuning.h"
 
-const char *kv_name(mote_kv_type type)
-{
-    static const char *const names[] = {[MOTE_KV_AUTO] = "auto",
-                                        [MOTE_KV_F16] = "f16",
-                                        [MOTE_KV_F32] = "f32",
-                                        [MOTE_KV_Q8] = "q8",
-                                        [MOTE_KV_Q4] = "q4"};
-    return (size_t)type < sizeof names / sizeof *names ? names[type] : "?";
-}
-
 mote_model *load_parts(const struct settings *settings, mote_parts parts)
 {
     mote_model *model;
@@ -51,7 +41,8 @@ static mote_status plan_memory(const struct settings *settings, const mote_engin
     mote_status status = mote_plan_memory(&plan, settings->model, &directory, options, error);
     if (status == MOTE_OK && settings->verbose)
         complain("memory: %s at most, with a context of %u tokens, keys in %s, values in %s, a batch of %u",
-                 human_bytes(plan.peak).text, plan.context, kv_name(plan.kv_keys), kv_name(plan.kv_values), plan.batch);
+                 human_bytes(plan.peak).text, plan.context, mote_kv_type_name(plan.kv_keys),
+                 mote_kv_type_name(plan.kv_values), plan.batch);
     return status;
 }
 

@@ -25,9 +25,6 @@ void complain_of_tunings(const struct tunings *tunings);
 /* Only parts of a model: no weights are touched. NULL after complaining. */
 mote_model *load_parts(const struct settings *settings, mote_parts parts);
 
-/* The word of --kv. */
-const char *kv_name(mote_kv_type type);
-
 /* The sampling that was asked for, with the default of this model where the user said nothing. */
 mote_sampling chosen_sampling(const struct settings *settings);
 

@@ -225,6 +225,8 @@ typedef struct mote_session mote_session;
  * eighth. docs/memory.md says what each loses. */
 typedef enum mote_kv_type { MOTE_KV_AUTO, MOTE_KV_F16, MOTE_KV_F32, MOTE_KV_Q8, MOTE_KV_Q4 } mote_kv_type;
 
+MOTE_API const char *mote_kv_type_name(mote_kv_type type); /* "q8"; "auto"; "?" for no type */
+
 /* Memory is a promise: an engine is planned before it is made, so that the process stays within a budget. Of what fits, the
  * first in this order is taken: the context as it is wished, with KV in F16, or else in Q8, keys in Q4, or all in Q4; and of each,
  * the largest batch. A context that was not wished gives way last, 256 tokens at a time. Results do not depend on the
@@ -359,7 +361,8 @@ MOTE_API size_t mote_session_hold(mote_session *session, const mote_token *promp
 
 /* Writes what the first `length` tokens of the session left in the cache to the engine's cache directory, unless it is there.
  * Takes as long as the disk does, and other sessions can go on between one page and the next: for when nobody waits.
- * mote_generate does it with its prompt, after the answer. Without such a directory, or for less than 64 tokens, nothing. */
+ * mote_session_cancel ends it there too. mote_generate does it with its prompt, after the answer. Without such a directory, or
+ * for less than 64 tokens, nothing. */
 MOTE_API void mote_session_save(mote_session *session, size_t length);
 
 /* Begins anew in another scope, 0 being that of a new session. Sessions of different scopes, as of different users, never

@@ -68,10 +68,8 @@ void engine_lay_out(mote_engine *e, arena *memory)
 {
     const model *m = &e->model->weights;
     const mote_engine_info *info = &e->info;
-    static const kv_type types[] = {
-        [MOTE_KV_F16] = KV_F16, [MOTE_KV_F32] = KV_F32, [MOTE_KV_Q8] = KV_Q8, [MOTE_KV_Q4] = KV_Q4};
-    const kv_shape shape = {.keys = types[info->kv_keys],
-                            .values = types[info->kv_values],
+    const kv_shape shape = {.keys = kv_type_of(info->kv_keys),
+                            .values = kv_type_of(info->kv_values),
                             .sessions = info->sessions,
                             .context = info->context,
                             .batch = info->batch,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/sizes.h"
 
 enum { KEPT_PER_SESSION = 4, MOST_KEPT = 1024 }; /* sequences that are remembered */
 
@@ -21,11 +22,6 @@ static uint32_t clamp_u32(uint64_t count, uint64_t most)
 static size_t pages_touched(size_t positions)
 {
     return (positions + ATTENTION_CHUNK - 2) / ATTENTION_CHUNK + 1;
-}
-
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
 }
 
 /* Keys, or values, of a layer: `pages` pages of all heads. */

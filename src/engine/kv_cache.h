@@ -17,6 +17,14 @@ enum { KV_WHOLE, KV_SLIDING, KV_KINDS };
 
 #define KV_NO_PAGE UINT32_MAX
 
+/* The kernels' type for one that was chosen, which AUTO is not. */
+static inline kv_type kv_type_of(mote_kv_type chosen)
+{
+    static const kv_type types[] = {
+        [MOTE_KV_F16] = KV_F16, [MOTE_KV_F32] = KV_F32, [MOTE_KV_Q8] = KV_Q8, [MOTE_KV_Q4] = KV_Q4};
+    return types[chosen];
+}
+
 /* What a cache is made for. */
 typedef struct kv_shape {
     kv_type keys;

@@ -2,6 +2,7 @@
 #include "base/cpu_features.h"
 #include "base/processors.h"
 #include "base/status.h"
+#include "engine/kv_cache.h"
 #include "kernel/kernels.h"
 #include "kernel/machine_probe.h"
 #include "meter/memory_meter.h"
@@ -28,10 +29,18 @@ mote_status mote_cpu_describe(mote_cpu_info *info, const char *cpu, mote_error *
     return MOTE_OK;
 }
 
+const char *mote_kv_type_name(mote_kv_type type)
+{
+    static const char *const names[] = {[MOTE_KV_AUTO] = "auto",
+                                        [MOTE_KV_F16] = "f16",
+                                        [MOTE_KV_F32] = "f32",
+                                        [MOTE_KV_Q8] = "q8",
+                                        [MOTE_KV_Q4] = "q4"};
+    return (size_t)type < sizeof names / sizeof *names ? names[type] : "?";
+}
+
 mote_status mote_cpu_kernel(mote_kernel_info *info, size_t index, const char *cpu, mote_error *error)
 {
-    static const char *const kv_names[KV_TYPE_COUNT] = {
-        [KV_F16] = "f16", [KV_F32] = "f32", [KV_Q8] = "q8", [KV_Q4] = "q4"};
     kernel_table table;
     uint32_t features;
     mote_status status = cpu_features_choose(&features, cpu, error);
@@ -42,20 +51,23 @@ mote_status mote_cpu_kernel(mote_kernel_info *info, size_t index, const char *cp
     while (quant_at(formats) != NULL)
         formats++;
     const quant_format *format = quant_at(index);
+    size_t place = index - formats; /* behind the formats: keys of every type, values, then one of each */
+    mote_kv_type type = (mote_kv_type)(MOTE_KV_F16 + place % KV_TYPE_COUNT);
     if (format != NULL)
         *info = (mote_kernel_info){"matmul", format->name, table.matmul[format->type]->name,
                                    table.panels[format->type] != NULL ? table.panels[format->type]->name : ""};
-    else if (index - formats < KV_TYPE_COUNT)
-        *info = (mote_kernel_info){"keys", kv_names[index - formats], table.attention.keys[index - formats]->name, ""};
-    else if ((index -= formats + KV_TYPE_COUNT) < KV_TYPE_COUNT)
-        *info = (mote_kernel_info){"values", kv_names[index], table.attention.values[index]->name, ""};
-    else if (index == KV_TYPE_COUNT)
+    else if (place < KV_TYPE_COUNT)
+        *info = (mote_kernel_info){"keys", mote_kv_type_name(type), table.attention.keys[kv_type_of(type)]->name, ""};
+    else if (place < 2 * KV_TYPE_COUNT)
+        *info =
+            (mote_kernel_info){"values", mote_kv_type_name(type), table.attention.values[kv_type_of(type)]->name, ""};
+    else if (place == 2 * KV_TYPE_COUNT)
         *info = (mote_kernel_info){"softmax", "f32", table.attention.softmax->name, ""};
-    else if (index == KV_TYPE_COUNT + 1)
+    else if (place == 2 * KV_TYPE_COUNT + 1)
         *info = (mote_kernel_info){"vectors", "f32", table.vectors->name, ""};
     else
         return fail(error, MOTE_E_ARGUMENT, "there are %zu kernels, and none of number %zu",
-                    formats + 2 * KV_TYPE_COUNT + 2, index + formats + KV_TYPE_COUNT);
+                    formats + 2 * KV_TYPE_COUNT + 2, index);
     return MOTE_OK;
 }
 

@@ -17,9 +17,6 @@ static const struct kv_pair {
 } kv_pairs[] = {
     {MOTE_KV_F16, MOTE_KV_F16}, {MOTE_KV_Q8, MOTE_KV_Q8}, {MOTE_KV_Q4, MOTE_KV_Q8}, {MOTE_KV_Q4, MOTE_KV_Q4}};
 
-static const char *const kv_names[] = {
-    [MOTE_KV_AUTO] = "auto", [MOTE_KV_F16] = "f16", [MOTE_KV_F32] = "f32", [MOTE_KV_Q8] = "q8", [MOTE_KV_Q4] = "q4"};
-
 enum {
     CONTEXT_STEP = 256,
     BATCHES = sizeof batch_sizes / sizeof *batch_sizes,
@@ -199,9 +196,9 @@ static unsigned long long mebibytes(uint64_t bytes)
 static void describe_types(mote_kv_type keys, mote_kv_type values, char *text, size_t capacity)
 {
     if (keys == values)
-        snprintf(text, capacity, "%s", kv_names[keys]);
+        snprintf(text, capacity, "%s", mote_kv_type_name(keys));
     else
-        snprintf(text, capacity, "%s and %s", kv_names[keys], kv_names[values]);
+        snprintf(text, capacity, "%s and %s", mote_kv_type_name(keys), mote_kv_type_name(values));
 }
 
 /* What is too small, and for what. */
@@ -225,10 +222,10 @@ static void describe_advice(const planner *p, const mote_engine_options *wish, c
 {
     const mote_memory_plan *plan = p->plan;
     if (plan->kv_keys_fit != MOTE_KV_AUTO && plan->kv_keys_fit == plan->kv_values_fit)
-        snprintf(text, capacity, "it fits with --kv %s", kv_names[plan->kv_keys_fit]);
+        snprintf(text, capacity, "it fits with --kv %s", mote_kv_type_name(plan->kv_keys_fit));
     else if (plan->kv_keys_fit != MOTE_KV_AUTO)
-        snprintf(text, capacity, "it fits with --kv %s --kv-values %s", kv_names[plan->kv_keys_fit],
-                 kv_names[plan->kv_values_fit]);
+        snprintf(text, capacity, "it fits with --kv %s --kv-values %s", mote_kv_type_name(plan->kv_keys_fit),
+                 mote_kv_type_name(plan->kv_values_fit));
     else if (plan->context_fits > 0)
         snprintf(text, capacity, "it fits with a context of %u (--ctx %u)", plan->context_fits, plan->context_fits);
     else if (wish->memory != 0 && plan->peak > p->limits.most.resident)

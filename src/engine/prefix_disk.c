@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/sizes.h"
 #include "engine/model_identity.h"
 
 enum { LAYOUT_VERSION = 1, MOST_ATTEMPTS = 8 }; /* the layout is that of kernel/attention_kernels.h, heads in order */
@@ -15,16 +16,6 @@ struct prefix_disk {
 };
 
 _Static_assert((int)PREFIX_STORE_IDS == (int)ATTENTION_CHUNK, "a record holds a page");
-
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 static mote_status fill_facts(prefix_disk *disk, const mote_model *m, const kv_cache *kv, uint32_t context,
                               mote_error *error)
@@ -85,13 +76,19 @@ void prefix_disk_close(prefix_disk *disk)
     free(disk);
 }
 
-/* The keys before each chunk of these tokens. */
-static void chain_keys(prefix_disk *disk, uint32_t kind, const int32_t *ids, size_t count, uint64_t scope)
+/* The key before a scope's first chunk. */
+static void root_key(prefix_disk *disk, uint32_t kind, uint64_t scope)
 {
     prefix_facts facts = disk->facts[kind];
     facts.scope = scope != 0 ? &scope : NULL;
     facts.scope_bytes = sizeof scope;
     prefix_store_root(disk->store, &facts, &disk->parent[kind][0]);
+}
+
+/* The keys before each chunk of these tokens. */
+static void chain_keys(prefix_disk *disk, uint32_t kind, const int32_t *ids, size_t count, uint64_t scope)
+{
+    root_key(disk, kind, scope);
     for (size_t chunk = 0; chunk < count / ATTENTION_CHUNK; chunk++)
         prefix_key_extend(&disk->parent[kind][chunk], ids + chunk * ATTENTION_CHUNK, ATTENTION_CHUNK,
                           &disk->parent[kind][chunk + 1]);
@@ -230,10 +227,7 @@ bool prefix_disk_save(prefix_disk *disk, kv_cache *kv, uint32_t s, size_t length
     uint32_t kind = (uint32_t)(piece / larger(chunks, 1));
     if (length < PREFIX_DISK_LEAST || length > kv->sequence[s].length || kind >= kv->kinds)
         return false;
-    prefix_facts facts = disk->facts[kind];
-    facts.scope = kv->sequence[s].scope != 0 ? &kv->sequence[s].scope : NULL;
-    facts.scope_bytes = sizeof kv->sequence[s].scope;
-    prefix_store_root(disk->store, &facts, &disk->parent[kind][0]);
+    root_key(disk, kind, kv->sequence[s].scope);
     for (size_t before = 0; before < chunk; before++) {
         uint32_t page = kv->table[KV_WHOLE][s * kv->view.chunks + before];
         prefix_key_extend(&disk->parent[kind][before], kv->ids + page * kv->page_positions, ATTENTION_CHUNK,

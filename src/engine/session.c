@@ -122,6 +122,7 @@ void mote_session_save(mote_session *s, size_t length)
 {
     mote_engine *e = s->engine;
     bool more = e->disk != NULL;
+    atomic_store(&s->cancel, false);
     for (size_t piece = 0; more && !atomic_load(&s->cancel); piece++) {
         while (atomic_load(&e->waiting) > 0) /* a mutex may well be taken again by who has just let go of it */
             sched_yield();

@@ -1,17 +1,13 @@
 /* A tile's attention to one chunk of positions: both products, with the softmax between them. */
+#include "base/sizes.h"
 #include "kernel/attention_kernels.h"
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 static seen_positions seen_of(const attention_tile *tile, size_t chunk)
 {
     size_t base = chunk * ATTENTION_CHUNK, past = tile->position + tile->tokens;
     size_t first = attention_first_seen(tile->position, tile->window);
-    size_t begin = first > base ? least(first - base, ATTENTION_CHUNK) : 0;
-    size_t end = past > base ? least(past - base, ATTENTION_CHUNK) : 0;
+    size_t begin = first > base ? smaller(first - base, ATTENTION_CHUNK) : 0;
+    size_t end = past > base ? smaller(past - base, ATTENTION_CHUNK) : 0;
     end = end < begin ? begin : end;
     return (seen_positions){base, begin, end, begin / KV_BLOCK, (end + KV_BLOCK - 1) / KV_BLOCK};
 }

@@ -8,6 +8,7 @@
  *
  * Both ways merge the same chunks in the same order (kernel/attention_kernels.h), so the choice is free to depend on the
  * number of threads: the bits do not. */
+#include "base/sizes.h"
 #include "model/layer_blocks.h"
 
 enum {
@@ -18,11 +19,6 @@ enum {
 };
 
 /* ---- memory ---- */
-
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
 
 static size_t tile_rows_most(const model_config *config)
 {

@@ -3,14 +3,10 @@
 
 #include <math.h>
 
+#include "base/sizes.h"
 #include "model/layer_blocks.h"
 
 enum { TOKEN_GRAIN = 8 }; /* of embeddings and angles: some microseconds */
-
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
 
 static size_t matmul_scratch(const kernel_table *kernels, const weight *w)
 {

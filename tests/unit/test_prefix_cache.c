@@ -14,21 +14,9 @@
 
 #include <cmocka.h>
 
-enum { PAGE = 256, CONTEXT = 700, WINDOW = 40, BATCH = 48, SESSIONS = 4 };
+enum { PAGE = 256, CONTEXT = 700, BATCH = 48, SESSIONS = 4 };
 
-static const tiny_model GEMMA = {.family = "gemma3",
-                                 .layers = 7,
-                                 .width = 32,
-                                 .heads = 2,
-                                 .kv_heads = 1,
-                                 .head_dim = 16,
-                                 .ffn = 48,
-                                 .vocabulary = VOCABULARY,
-                                 .context = 8192,
-                                 .window = WINDOW,
-                                 .seed = 6};
-
-static const tiny_model *const BOTH[] = {&LLAMA, &GEMMA};
+static const tiny_model *const BOTH[] = {&LLAMA, &SLIDING};
 
 /* ---- the books are right ---- */
 
@@ -387,7 +375,7 @@ static void a_system_prompt_is_computed_once(void **state)
 static void the_place_where_prompts_parted_is_kept(void **state)
 {
     (void)state;
-    pair p = pair_open(&GEMMA, MOTE_KV_F16, 1, 0);
+    pair p = pair_open(&SLIDING, MOTE_KV_F16, 1, 0);
     assert_int_equal(ask(&p, 0, 0, 350, 10, 100), 0);
     assert_int_equal(kept_sequences(p.tested.engine), 1); /* its end is the prompt's */
     assert_int_equal(ask(&p, 0, 0, 350, 11, 100), 350);

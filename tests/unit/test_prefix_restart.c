@@ -18,21 +18,9 @@
 
 #include <cmocka.h>
 
-enum { CONTEXT = 900, PROMPT = 620, WINDOW = 40, MOST_FILES = 64 };
+enum { CONTEXT = 900, PROMPT = 620, MOST_FILES = 64 };
 
-static const tiny_model GEMMA = {.family = "gemma3",
-                                 .layers = 7,
-                                 .width = 32,
-                                 .heads = 2,
-                                 .kv_heads = 1,
-                                 .head_dim = 16,
-                                 .ffn = 48,
-                                 .vocabulary = VOCABULARY,
-                                 .context = 8192,
-                                 .window = WINDOW,
-                                 .seed = 6};
-
-static const tiny_model *const BOTH[] = {&LLAMA, &GEMMA};
+static const tiny_model *const BOTH[] = {&LLAMA, &SLIDING};
 
 static size_t said;
 static char sentence[512];
@@ -267,6 +255,46 @@ static void damaged_records_are_computed_again(void **state)
     }
 }
 
+/* A directory that an engine of a larger context has filled, and a prompt that does not fit this one's. */
+static void prompts_past_the_context(void **state)
+{
+    (void)state;
+    mote_token ids[PROMPT];
+    words(ids, PROMPT, PROMPT, 0);
+    for (size_t i = 0; i < 2; i++) {
+        restart_and_ask(BOTH[i], with_directory(MOTE_KV_F16, CONTEXT), 0, ids, PROMPT);
+        machine m = machine_open(BOTH[i], with_directory(MOTE_KV_F16, 300));
+        mote_session *session = session_open(m.engine);
+        size_t known = mote_session_hold(session, ids, PROMPT);
+        assert_true(known <= 300);
+        assert_int_equal(mote_session_length(session), known);
+        assert_int_equal(mote_session_hold(session, ids, 0), 0);
+        assert_int_equal(mote_session_length(session), 0);
+        float last[VOCABULARY];
+        step_well(session, ids, 100, last);
+        mote_session_close(session);
+        machine_close(&m);
+    }
+}
+
+/* A request to cancel ends what it was for: an answer that was broken off does not cost its prompt. */
+static void a_cancelled_answer_is_saved(void **state)
+{
+    (void)state;
+    mote_token ids[PROMPT];
+    float last[VOCABULARY];
+    words(ids, PROMPT, PROMPT, 0);
+    mote_engine_options options = with_directory(MOTE_KV_F16, CONTEXT);
+    machine m = machine_open(&LLAMA, options);
+    mote_session *session = session_open(m.engine);
+    step_well(session, ids, PROMPT, last);
+    mote_session_cancel(session);
+    mote_session_save(session, PROMPT);
+    mote_session_close(session);
+    machine_close(&m);
+    assert_int_equal(restart_and_ask(&LLAMA, options, 0, ids, PROMPT), PROMPT - 1);
+}
+
 static void directories_that_cannot_be_used(void **state)
 {
     (void)state;
@@ -300,6 +328,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(short_prompts_are_not_written, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(damaged_records_are_computed_again, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(directories_that_cannot_be_used, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(prompts_past_the_context, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_cancelled_answer_is_saved, make_folder, remove_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -139,17 +139,34 @@ static void wrong_ids_or_sizes_are_not_loaded(void **state)
 
 /* --------------------------------------------------------------------------------------------------- broken records */
 
-/* A store with one record of 3 ids; its path and bytes. */
-static prefix_store *with_one_record(prefix_key *root, const char **path, unsigned char **bytes, size_t *size)
+/* A record of 3 ids, and its file. */
+typedef struct one_record {
+    prefix_store *store; /* open */
+    prefix_key root;
+    const char *path;
+    unsigned char *bytes; /* malloc'd, like the test's own */
+    size_t size;
+} one_record;
+
+static one_record one_record_new(void)
 {
     number_ids();
-    prefix_store *store = open_store();
-    *root = root_of(store, NULL);
-    save_ok(store, root, my.ids, 3, 1);
-    *path = strcpy(my.path, path_of(root, my.ids, 3));
-    *bytes = read_file(*path, size);
-    assert_int_equal(*size, PREFIX_RECORD_HEADER + 3 * 4 + BLOB);
-    return store;
+    one_record one = {.store = open_store()};
+    one.root = root_of(one.store, NULL);
+    save_ok(one.store, &one.root, my.ids, 3, 1);
+    one.path = strcpy(my.path, path_of(&one.root, my.ids, 3));
+    one.bytes = read_file(one.path, &one.size);
+    assert_int_equal(one.size, PREFIX_RECORD_HEADER + 3 * 4 + BLOB);
+    return one;
+}
+
+/* The same in a directory that nobody has open. */
+static one_record one_closed_record(void)
+{
+    one_record one = one_record_new();
+    prefix_store_close(one.store);
+    one.store = NULL;
+    return one;
 }
 
 /* After a restart the changed file is not found, or found and not loaded. */
@@ -168,48 +185,40 @@ static void assert_refused_after_opening(const prefix_key *root, size_t where)
 static void every_changed_byte_is_noticed(void **state)
 {
     (void)state;
-    prefix_key root;
-    const char *path;
-    unsigned char *bytes;
-    size_t size;
-    prefix_store_close(with_one_record(&root, &path, &bytes, &size));
-    for (size_t i = 0; i < size; i++) {
-        bytes[i] ^= (unsigned char)(1u << i % 8);
-        write_file(path, bytes, size);
-        assert_refused_after_opening(&root, i);
-        bytes[i] ^= (unsigned char)(1u << i % 8);
+    one_record one = one_closed_record();
+    for (size_t i = 0; i < one.size; i++) {
+        one.bytes[i] ^= (unsigned char)(1u << i % 8);
+        write_file(one.path, one.bytes, one.size);
+        assert_refused_after_opening(&one.root, i);
+        one.bytes[i] ^= (unsigned char)(1u << i % 8);
     }
-    write_file(path, bytes, size);
+    write_file(one.path, one.bytes, one.size);
     prefix_match match;
     prefix_store *store = open_store();
-    assert_true(prefix_store_find(store, &root, my.ids, 3, &match));
-    assert_loads(store, &root, &match, my.ids, 1);
-    for (size_t i = 0; i < size; i += 97) { /* and behind an open store's back */
-        bytes[i] ^= 1;
-        write_file(path, bytes, size);
-        assert_int_not_equal(load(store, &root, &match, my.ids, NULL), MOTE_OK);
-        bytes[i] ^= 1;
+    assert_true(prefix_store_find(store, &one.root, my.ids, 3, &match));
+    assert_loads(store, &one.root, &match, my.ids, 1);
+    for (size_t i = 0; i < one.size; i += 97) { /* and behind an open store's back */
+        one.bytes[i] ^= 1;
+        write_file(one.path, one.bytes, one.size);
+        assert_int_not_equal(load(store, &one.root, &match, my.ids, NULL), MOTE_OK);
+        one.bytes[i] ^= 1;
     }
     prefix_store_close(store);
-    free(bytes);
+    free(one.bytes);
 }
 
 static void every_other_length_is_noticed(void **state)
 {
     (void)state;
-    prefix_key root;
-    const char *path;
-    unsigned char *bytes;
-    size_t size;
-    prefix_store_close(with_one_record(&root, &path, &bytes, &size));
-    bytes = realloc(bytes, size + 1);
-    bytes[size] = 0;
-    for (size_t i = 0; i <= size + 1; i++)
-        if (i != size) {
-            write_file(path, bytes, i);
-            assert_refused_after_opening(&root, i);
+    one_record one = one_closed_record();
+    one.bytes = realloc(one.bytes, one.size + 1);
+    one.bytes[one.size] = 0;
+    for (size_t i = 0; i <= one.size + 1; i++)
+        if (i != one.size) {
+            write_file(one.path, one.bytes, i);
+            assert_refused_after_opening(&one.root, i);
         }
-    free(bytes);
+    free(one.bytes);
 }
 
 static void other_versions_and_counts_are_refused(void **state)
@@ -232,32 +241,25 @@ static void other_versions_and_counts_are_refused(void **state)
                   {16, UINT64_MAX - 163, 8},
                   {16, 1ull << 63, 8},
                   {16, BLOB + (1ull << 32), 8}};
-    prefix_key root;
-    const char *path;
-    unsigned char *bytes;
-    size_t size;
-    prefix_store_close(with_one_record(&root, &path, &bytes, &size));
+    one_record one = one_closed_record();
     for (size_t i = 0; i < sizeof change / sizeof *change; i++) {
-        unsigned char *changed = malloc(size);
-        memcpy(changed, bytes, size);
+        unsigned char *changed = malloc(one.size);
+        memcpy(changed, one.bytes, one.size);
         memcpy(changed + change[i].at, &change[i].value, change[i].bytes);
-        write_file(path, changed, size);
-        assert_refused_after_opening(&root, change[i].at);
+        write_file(one.path, changed, one.size);
+        assert_refused_after_opening(&one.root, change[i].at);
         free(changed);
     }
-    free(bytes);
+    free(one.bytes);
 }
 
 /* A record of another directory, under its own name and under another's: no secret of this one signed it. */
 static void records_from_elsewhere_are_ignored(void **state)
 {
     (void)state;
-    prefix_key root;
-    const char *path;
-    unsigned char *bytes;
-    size_t size;
-    prefix_store *store = with_one_record(&root, &path, &bytes, &size);
-    write_file(path_of(&root, my.ids, 4), bytes, size);
+    one_record one = one_record_new();
+    prefix_store *store = one.store;
+    write_file(path_of(&one.root, my.ids, 4), one.bytes, one.size);
     prefix_store_close(store);
     store = open_store();
     assert_int_equal(describe(store).records, 1);
@@ -269,9 +271,9 @@ static void records_from_elsewhere_are_ignored(void **state)
     assert_int_equal(describe(store).records, 0);
     assert_int_equal(describe(store).unusable, 2);
     prefix_key another = root_of(store, NULL);
-    assert_memory_not_equal(&another, &root, sizeof root);
+    assert_memory_not_equal(&another, &one.root, sizeof one.root);
     prefix_store_close(store);
-    free(bytes);
+    free(one.bytes);
 }
 
 static void a_torn_secret_is_made_anew(void **state)
@@ -295,20 +297,17 @@ static void a_torn_secret_is_made_anew(void **state)
 static void others_files_are_left_alone(void **state)
 {
     (void)state;
-    prefix_key root;
-    const char *path;
-    unsigned char *bytes;
-    size_t size;
+    one_record one = one_record_new();
     struct stat about;
-    prefix_store *store = with_one_record(&root, &path, &bytes, &size);
+    prefix_store *store = one.store;
     prefix_store_close(store);
     write_file(in_folder("cache/notes.txt"), "mine", 4);
     write_file(in_folder("cache/0123456789abcdeg.part"), "mine", 4);
-    write_file(path_of(&root, my.ids, 7), "not a record at all", 19);
-    mkdir(path_of(&root, my.ids, 8), 0700);
-    assert_int_equal(rename(path, in_folder("cache/moved")), 0);
-    assert_int_equal(symlink(in_folder("cache/moved"), path), 0);
-    assert_int_equal(mkfifo(path_of(&root, my.ids, 9), 0600), 0);
+    write_file(path_of(&one.root, my.ids, 7), "not a record at all", 19);
+    mkdir(path_of(&one.root, my.ids, 8), 0700);
+    assert_int_equal(rename(one.path, in_folder("cache/moved")), 0);
+    assert_int_equal(symlink(in_folder("cache/moved"), one.path), 0);
+    assert_int_equal(mkfifo(path_of(&one.root, my.ids, 9), 0600), 0);
     prefix_store_options options = options_for("cache");
     options.size_limit = 3000; /* so that records must make room */
     store = open_with(options);
@@ -316,20 +315,20 @@ static void others_files_are_left_alone(void **state)
     assert_int_equal(describe(store).foreign, 7);
     assert_non_null(strstr(my.text, "and 7 that are not the cache's"));
     for (unsigned i = 0; i < 9; i++)
-        (void)save(store, &root, my.ids + 10 * i, 6, i, NULL);
+        (void)save(store, &one.root, my.ids + 10 * i, 6, i, NULL);
     mote_error error;
     for (size_t i = 7; i < 10; i++) { /* nor are they overwritten */
-        assert_int_equal(save(store, &root, my.ids, i, 1, &error), MOTE_E_IO);
+        assert_int_equal(save(store, &one.root, my.ids, i, 1, &error), MOTE_E_IO);
         assert_says(error, "is not the cache's");
     }
-    assert_int_equal(save(store, &root, my.ids, 3, 1, &error), MOTE_E_IO);
+    assert_int_equal(save(store, &one.root, my.ids, 3, 1, &error), MOTE_E_IO);
     prefix_store_close(store);
     assert_int_equal(stat(in_folder("cache/notes.txt"), &about), 0);
     assert_int_equal(stat(in_folder("cache/0123456789abcdeg.part"), &about), 0);
-    assert_int_equal(stat(path_of(&root, my.ids, 7), &about), 0);
+    assert_int_equal(stat(path_of(&one.root, my.ids, 7), &about), 0);
     assert_int_equal(about.st_size, 19);
     assert_int_equal(stat(in_folder("cache/moved"), &about), 0);
-    free(bytes);
+    free(one.bytes);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ caps */

@@ -219,7 +219,7 @@ INLINE void score_chunk(kv_type type, const attention_tile *tile, const float *q
                     .scores = scores};
     size_t last = seen->last * BLOCK_VECTORS;
     for (size_t at = seen->first * BLOCK_VECTORS; at < last; at += WIDE) {
-        size_t end = least(at + WIDE, last);
+        size_t end = smaller(at + WIDE, last);
         for (size_t row = 0, rows; row < all_rows; row += rows) {
             rows = row_tile(all_rows - row);
             for (size_t v = at; v < end;)
@@ -333,7 +333,7 @@ INLINE void mix_chunk(kv_type type, const attention_tile *tile, const unsigned c
             lanes_store(out + row * dims + d, (lanes)((lane_bits){0} + c.w.offset[row]));
     }
     for (size_t first = seen->first, last; first < seen->last; first = last) {
-        last = least(first + RUN_BLOCKS, seen->last);
+        last = smaller(first + RUN_BLOCKS, seen->last);
         for (size_t row = 0, rows; row < all_rows; row += rows) {
             rows = row_tile(all_rows - row);
             for (size_t at = 0, end = dims / LANE_COUNT; at < end;)

@@ -108,7 +108,7 @@ INLINE void score_chunk(kv_type type, const attention_tile *tile, const float *q
     score_view c = {tile, queries, keys, scores};
     size_t last = seen->last * BLOCK_VECTORS, all_rows = tile->tokens * tile->group;
     for (size_t at = seen->first * BLOCK_VECTORS; at < last; at += WIDE) {
-        size_t end = least(at + WIDE, last);
+        size_t end = smaller(at + WIDE, last);
         for (size_t row = 0, rows; row < all_rows; row += rows) {
             rows = row_tile(all_rows - row);
             for (size_t v = at; v < end;)
@@ -140,8 +140,8 @@ static void weigh_row(const attention_tile *tile, size_t row, const seen_positio
     size_t past = tile->position + row / tile->group + 1; /* of the token's own position */
     size_t before = attention_first_seen(past - 1, tile->window);
     size_t begin = before > base ? before - base : 0, end = past > base ? past - base : 0;
-    begin = begin < from ? from : least(begin, to);
-    end = end < begin ? begin : least(end, to);
+    begin = begin < from ? from : smaller(begin, to);
+    end = end < begin ? begin : smaller(end, to);
     for (size_t i = from; i < begin; i++)
         scores[i] = -INFINITY;
     for (size_t i = end; i < to; i++)
@@ -208,7 +208,7 @@ INLINE void mix_chunk(kv_type type, const attention_tile *tile, const unsigned c
     mix_view c = {values, weights, out, kv_cell_dims(tile->head_dim)};
     memset(out, 0, all_rows * c.dims * sizeof(float));
     for (size_t from = seen->begin, run; from < seen->end; from += run) {
-        run = least(RUN - from % RUN, seen->end - from);
+        run = smaller(RUN - from % RUN, seen->end - from);
         for (size_t row = 0, rows; row < all_rows; row += rows) {
             rows = row_tile(all_rows - row);
             for (size_t at = 0, last = c.dims / LANE_COUNT; at < last;)
@@ -333,7 +333,7 @@ static void store_key_f16(unsigned char *block, size_t lane, const float *key, s
     for (size_t d = 0; d < head_dim; d += LANE_COUNT) {
         uint16_t half[LANE_COUNT];
         narrow_some(key + d, head_dim - d, half);
-        for (size_t i = 0; i < least(LANE_COUNT, head_dim - d); i++)
+        for (size_t i = 0; i < smaller(LANE_COUNT, head_dim - d); i++)
             store_u16(block + ((d + i) * KV_BLOCK + lane) * sizeof(uint16_t), half[i]);
     }
 }
@@ -344,7 +344,7 @@ static void store_value_f16(unsigned char *block, size_t lane, const float *valu
     for (size_t d = 0; d < head_dim; d += LANE_COUNT) {
         uint16_t half[LANE_COUNT];
         narrow_some(value + d, head_dim - d, half);
-        memcpy(cell + d * sizeof(uint16_t), half, least(LANE_COUNT, head_dim - d) * sizeof(uint16_t));
+        memcpy(cell + d * sizeof(uint16_t), half, smaller(LANE_COUNT, head_dim - d) * sizeof(uint16_t));
     }
 }
 

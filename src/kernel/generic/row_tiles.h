@@ -4,7 +4,7 @@
 #ifndef MOTE_KERNEL_GENERIC_ROW_TILES_H
 #define MOTE_KERNEL_GENERIC_ROW_TILES_H
 
-#include <stddef.h>
+#include "base/sizes.h"
 
 #define INLINE __attribute__((always_inline)) static inline
 
@@ -14,11 +14,6 @@ enum {
     FEW_ROWS = 4,  /* so few that memory, not their sums, sets the pace */
     RUN_BLOCKS = 4 /* blocks whose values all rows take in before the next ones are read */
 };
-
-static inline size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 /* Asks for what is read later, into the second-level cache: the first has too few places for lines that are on their way,
  * which halves the speed of a cache in memory. */

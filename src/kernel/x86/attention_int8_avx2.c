@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #include "base/cpu_features.h"
+#include "kernel/x86/in_order.h"
 #include "kernel/x86/x86_kernels.h"
 
 #define LANE_COUNT   8
@@ -53,13 +54,6 @@ INLINE void put_quads(unsigned char *at, lane_bits levels)
     __m256i words = _mm256_shuffle_epi8(_mm256_packs_epi32((__m256i)levels, (__m256i)levels), places);
     _mm_storel_epi64((__m128i *)at, _mm256_castsi256_si128(words));
     _mm_storel_epi64((__m128i *)(at + 8), _mm256_extracti128_si256(words, 1));
-}
-
-/* A sum as it is so far. Else the compiler regroups additions into trees, whose leaves have to wait in memory. */
-INLINE __m256i in_order(__m256i sum)
-{
-    __asm__("" : "+x"(sum));
-    return sum;
 }
 
 INLINE dots add_key_dots(dots sum, cells keys, quad_levels levels)

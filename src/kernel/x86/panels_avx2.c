@@ -13,6 +13,7 @@
 #define AT_ONCE      4
 #define PANEL_KERNEL "avx2"
 #define PANEL_NEEDS  CPU_AVX2 | CPU_F16C
+#include "kernel/x86/in_order.h"
 #include "kernel/x86/panels_ymm.h"
 
 inline_always size_t pairs_in_16_bits(quant_type type)
@@ -28,13 +29,6 @@ inline_always __m256i pair(quant_type type, bytes level, __m256i x)
     if (has_bytes(type))
         return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
     return _mm256_maddubs_epi16(w, x);
-}
-
-/* A sum as it is so far. Else the compiler regroups additions into trees, whose leaves have to wait in memory. */
-inline_always __m256i in_order(__m256i sum)
-{
-    __asm__("" : "+x"(sum));
-    return sum;
 }
 
 inline_always void add_products(quant_type type, ints *sum, const bytes level[GROUPS], const uint8_t *x, size_t count,
