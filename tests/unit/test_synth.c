@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "engine/synth_blocks.h"
-#include "engine/synth_plan.h"
+#include "prepare/synth_blocks.h"
+#include "prepare/synth_plan.h"
 
 #include "assert_says.h"
 #include "temporary_folder.h"

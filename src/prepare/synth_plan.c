@@ -1,6 +1,6 @@
 /* The tensors of a family are those that model/model_load.c binds. Which format each has is chosen as llama.cpp 0.5.0's
  * quantizer does without an importance matrix; the numbers of general.file_type are its too. */
-#include "engine/synth_plan.h"
+#include "prepare/synth_plan.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Vocabularies of the real sizes and kinds with made-up words: as many tokens, merges and special tokens as the published
  * tokenizers, at the published places, so that a file starts up and tokenizes at their cost. */
-#ifndef MOTE_ENGINE_SYNTH_VOCABULARY_H
-#define MOTE_ENGINE_SYNTH_VOCABULARY_H
+#ifndef MOTE_PREPARE_SYNTH_VOCABULARY_H
+#define MOTE_PREPARE_SYNTH_VOCABULARY_H
 
 #include "format/gguf_output.h"
 #include "model/model_shapes.h"

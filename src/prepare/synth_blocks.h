@@ -1,7 +1,7 @@
 /* Random weights, drawn in their packed format: no float is ever made for them, so that a file costs little more than
  * writing it. */
-#ifndef MOTE_ENGINE_SYNTH_BLOCKS_H
-#define MOTE_ENGINE_SYNTH_BLOCKS_H
+#ifndef MOTE_PREPARE_SYNTH_BLOCKS_H
+#define MOTE_PREPARE_SYNTH_BLOCKS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* Blocks of random bits, in which only the scales are put right. */
-#include "engine/synth_blocks.h"
+#include "prepare/synth_blocks.h"
 
 #include <math.h>
 #include <string.h>

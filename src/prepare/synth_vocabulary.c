@@ -4,13 +4,13 @@
  *
  * Special tokens and their ids are those of the published tokenizer.json files. Chat templates are short ones of our own,
  * which render the families' formats for plain conversations. */
-#include "engine/synth_vocabulary.h"
+#include "prepare/synth_vocabulary.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/synth_blocks.h"
+#include "prepare/synth_blocks.h"
 #include "text/byte_map.h"
 #include "text/vocabulary.h"
 

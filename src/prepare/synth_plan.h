@@ -3,8 +3,8 @@
  * Types are named as people name files, and mean what llama.cpp's quantizer makes of them by default: mostly one format;
  * the head in Q6_K unless the file is finer; some matrices finer in the "_m" mixes; and where rows are no whole blocks of
  * 256 the next larger format with blocks of 32. */
-#ifndef MOTE_ENGINE_SYNTH_PLAN_H
-#define MOTE_ENGINE_SYNTH_PLAN_H
+#ifndef MOTE_PREPARE_SYNTH_PLAN_H
+#define MOTE_PREPARE_SYNTH_PLAN_H
 
 #include "model/model_shapes.h"
 

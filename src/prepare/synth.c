@@ -11,9 +11,9 @@
 
 #include "base/cpu_features.h"
 #include "base/thread_pool.h"
-#include "engine/synth_blocks.h"
-#include "engine/synth_plan.h"
-#include "engine/synth_vocabulary.h"
+#include "prepare/synth_blocks.h"
+#include "prepare/synth_plan.h"
+#include "prepare/synth_vocabulary.h"
 #include "text/hash_index.h"
 
 enum { CHUNK_BYTES = 1 << 18, BATCH_CHUNKS = 64, BATCH_BYTES = CHUNK_BYTES * BATCH_CHUNKS, QUANTIZATION_VERSION = 2 };
