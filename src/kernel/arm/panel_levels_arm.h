@@ -43,7 +43,7 @@ inline_always bool has_fifth_bit(quant_type type)
 
 inline_always bool has_code_book(quant_type type)
 {
-    return type == QUANT_IQ4_NL || type == QUANT_IQ4_XS;
+    return type == QUANT_IQ4_NL || type == QUANT_IQ4_XS || type == QUANT_M4 || type == QUANT_M3;
 }
 
 inline_always int level_offset(quant_type type)
@@ -71,12 +71,20 @@ inline_always uint8x16x4_t four_registers(const uint8_t *at)
 #endif
 }
 
-inline_always int8x16_t code_book(uint8x16_t level)
+inline_always int8x16_t code_book(quant_type type, uint8x16_t level)
 {
+    const int8_t *levels = type == QUANT_M4 ? quant_m4_levels : quant_iq4_levels;
 #if defined(__aarch64__)
-    return vqtbl1q_s8(vld1q_s8(quant_iq4_levels), level);
+    if (type == QUANT_M3)
+        return vqtbl1q_s8(vcombine_s8(vld1_s8(quant_m3_levels), vdup_n_s8(0)), level);
+    return vqtbl1q_s8(vld1q_s8(levels), level);
 #else
-    int8x8x2_t table = {{vld1_s8(quant_iq4_levels), vld1_s8(quant_iq4_levels + 8)}};
+    if (type == QUANT_M3) {
+        int8x8_t eight = vld1_s8(quant_m3_levels);
+        return vcombine_s8(vtbl1_s8(eight, vreinterpret_s8_u8(vget_low_u8(level))),
+                           vtbl1_s8(eight, vreinterpret_s8_u8(vget_high_u8(level))));
+    }
+    int8x8x2_t table = {{vld1_s8(levels), vld1_s8(levels + 8)}};
     return vcombine_s8(vtbl2_s8(table, vreinterpret_s8_u8(vget_low_u8(level))),
                        vtbl2_s8(table, vreinterpret_s8_u8(vget_high_u8(level))));
 #endif
@@ -99,7 +107,7 @@ inline_always level_pair unpacked(quant_type type, uint8x16_t bytes, const uint8
 {
     uint8x16_t low = vandq_u8(bytes, vdupq_n_u8(15)), rest = vshrq_n_u8(bytes, 4);
     if (has_code_book(type))
-        return (level_pair){code_book(low), code_book(rest)};
+        return (level_pair){code_book(type, low), code_book(type, rest)};
     if (has_fifth_bit(type)) {
         uint8x16_t bits = vld1q_u8(high + 16 * group);
         low = inserted(low, moved_bits(bits, 4 - (int)j), 16);
@@ -112,9 +120,20 @@ inline_always level_pair unpacked(quant_type type, uint8x16_t bytes, const uint8
     return (level_pair){vreinterpretq_s8_u8(low), vreinterpretq_s8_u8(rest)};
 }
 
+/* Pair j of M3: `low` and `rest` hold two bits of columns 0 … 15 and of 16 … 31, `high` the third of all. */
+inline_always level_pair three_bits(uint8x16_t low, uint8x16_t rest, uint8x16_t high, size_t j)
+{
+    uint8x16_t mask = vdupq_n_u8(7);
+    low = vandq_u8(vsliq_n_u8(moved_bits(low, -2 * (int)j), moved_bits(high, -(int)j), 2), mask);
+    rest = vandq_u8(vsliq_n_u8(moved_bits(rest, -2 * (int)j), moved_bits(high, -4 - (int)j), 2), mask);
+    return (level_pair){code_book(QUANT_M3, low), code_book(QUANT_M3, rest)};
+}
+
 /* Of the block whose levels begin at `at`. */
 inline_always level_pair level_pair_at(quant_type type, const uint8_t *at, size_t j, size_t group)
 {
+    if (type == QUANT_M3)
+        return three_bits(vld1q_u8(at + 16 * group), vld1q_u8(at + 64 + 16 * group), vld1q_u8(at + 128 + 16 * group), j);
     if (type == QUANT_Q8_0)
         return (level_pair){vld1q_s8((const int8_t *)at + 64 * j + 16 * group),
                             vld1q_s8((const int8_t *)at + 256 + 64 * j + 16 * group)};
@@ -124,10 +143,10 @@ inline_always level_pair level_pair_at(quant_type type, const uint8_t *at, size_
 /* Of all row groups; `at`: where register j of the levels' first half begins. Returns where the next does. */
 inline_always const uint8_t *level_pairs(quant_type type, const uint8_t *at, size_t j, level_pair pair[ROW_GROUPS])
 {
-    if (type == QUANT_Q8_0) {
+    if (type == QUANT_Q8_0 || type == QUANT_M3) {
         for (size_t g = 0; g < ROW_GROUPS; g++)
-            pair[g] = level_pair_at(type, at, 0, g);
-        return step(at, 64);
+            pair[g] = level_pair_at(type, at, type == QUANT_M3 ? j : 0, g);
+        return type == QUANT_Q8_0 ? step(at, 64) : j == 3 ? step(at, 128) : at;
     }
     uint8x16x4_t bytes = four_registers(at);
     at = step(at, 64);
@@ -158,9 +177,9 @@ inline_always void six_bit_pairs(const uint8_t *at, size_t group, level_pair pai
 #if !defined(__aarch64__)
 /* Four halves as floats. Not every ARMv7 converts them, and its vectors take a subnormal for zero: so integers become
  * those. */
-inline_always float32x4_t halves_at(const uint8_t *at)
+inline_always float32x4_t four_halves(uint16x4_t halves)
 {
-    uint32x4_t half = vmovl_u16(vreinterpret_u16_u8(vld1_u8(at)));
+    uint32x4_t half = vmovl_u16(halves);
     uint32x4_t size = vandq_u32(half, vdupq_n_u32(0x7fff)), bits = vshlq_n_u32(size, 13);
     uint32x4_t normal = vaddq_u32(bits, vdupq_n_u32(112u << 23));
     uint32x4_t special = vandq_u32(vcgeq_u32(size, vdupq_n_u32(0x7c00)), vdupq_n_u32(112u << 23));
@@ -171,17 +190,34 @@ inline_always float32x4_t halves_at(const uint8_t *at)
 }
 #endif
 
-/* Of all sixteen rows. */
-inline_always void all_halves_at(const uint8_t *at, float32x4_t value[ROW_GROUPS])
+/* Of all sixteen rows: halves of rows 0 … 7 and of 8 … 15. */
+inline_always void sixteen_halves(uint8x16_t first, uint8x16_t second, float32x4_t value[ROW_GROUPS])
 {
 #if defined(__aarch64__)
-    float16x8_t eight[2] = {vreinterpretq_f16_u8(vld1q_u8(at)), vreinterpretq_f16_u8(vld1q_u8(at + 16))};
+    float16x8_t eight[2] = {vreinterpretq_f16_u8(first), vreinterpretq_f16_u8(second)};
     for (size_t g = 0; g < ROW_GROUPS; g++)
         value[g] = g % 2 == 0 ? vcvt_f32_f16(vget_low_f16(eight[g / 2])) : vcvt_high_f32_f16(eight[g / 2]);
 #else
+    uint16x8_t eight[2] = {vreinterpretq_u16_u8(first), vreinterpretq_u16_u8(second)};
     for (size_t g = 0; g < ROW_GROUPS; g++)
-        value[g] = halves_at(at + 8 * g);
+        value[g] = four_halves(g % 2 == 0 ? vget_low_u16(eight[g / 2]) : vget_high_u16(eight[g / 2]));
 #endif
+}
+
+inline_always void all_halves_at(const uint8_t *at, float32x4_t value[ROW_GROUPS])
+{
+    sixteen_halves(vld1q_u8(at), vld1q_u8(at + 16), value);
+}
+
+/* quant_m_scale of each: the bytes of the halves, and then those put together. */
+inline_always void all_m_scales_at(const uint8_t *at, float32x4_t value[ROW_GROUPS])
+{
+    uint8x16_t byte = vld1q_u8(at), n = vandq_u8(byte, vdupq_n_u8(127));
+    n = vaddq_u8(n, vqsubq_u8(n, vdupq_n_u8(QUANT_M_COARSE)));
+    uint8x16x2_t halves = vzipq_u8(vshlq_n_u8(n, 7), vsriq_n_u8(byte, n, 1)); /* keeps the sign on top */
+    sixteen_halves(halves.val[0], halves.val[1], value);
+    for (size_t g = 0; g < ROW_GROUPS; g++)
+        value[g] = vmulq_n_f32(value[g], 0x1p-4f);
 }
 
 inline_always void all_unsigned_at(const uint8_t *at, int32x4_t value[ROW_GROUPS])
@@ -216,6 +252,10 @@ inline_always row_scales scales_of(quant_type type, const uint8_t *header, const
 {
     row_scales s;
     const uint8_t *halves = has_header(type) ? header : at;
+    if (type == QUANT_M4 || type == QUANT_M3) {
+        all_m_scales_at(at, s.scale);
+        return s;
+    }
     all_halves_at(halves, s.scale);
     if (has_minimum(type))
         all_halves_at(halves + 32, s.minimum);

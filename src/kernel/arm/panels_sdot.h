@@ -153,7 +153,7 @@ inline_always void add_block_by_columns(quant_type type, block_walk *at, token_b
     }
     const uint8_t *end = type == QUANT_Q6_K ? dot_six_bits(at->levels, token, dots, tokens)
                                             : dot_columns(type, at->levels, token, dots, tokens);
-    size_t high_bits = type == QUANT_Q6_K ? 128 : has_fifth_bit(type) ? 64 : 0;
+    size_t high_bits = type == QUANT_Q6_K ? 128 : has_fifth_bit(type) || type == QUANT_M3 ? 64 : 0;
     row_scales w = scales_of(type, at->header, end + high_bits);
     at->next = end + high_bits + (size_t)(at->next - at->scales);
     for (size_t g = 0; g < ROW_GROUPS; g++)

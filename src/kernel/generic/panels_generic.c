@@ -24,11 +24,14 @@ static inline int plain_level(quant_type type, const uint8_t *block, const uint8
 {
     if (type == QUANT_Q8_0)
         return (int8_t)block[c / 4 * 64 + byte];
+    if (type == QUANT_M3)
+        return quant_m3_levels[(block[c / 16 * 64 + byte] >> (c / 4 % 4 * 2) & 3) | (high[byte] >> (c / 4) & 1) << 2];
     int level = block[c % 16 / 4 * 64 + byte] >> (c / 16 * 4) & 15;
     switch (type) {
     case QUANT_Q4_0: return level - 8;
     case QUANT_IQ4_NL:
     case QUANT_IQ4_XS: return quant_iq4_levels[level];
+    case QUANT_M4: return quant_m4_levels[level];
     case QUANT_Q5_0: return (level | (high[byte] >> (c / 4) & 1) << 4) - 16;
     case QUANT_Q5_1:
     case QUANT_Q5_K: return level | (high[byte] >> (c / 4) & 1) << 4;
@@ -41,7 +44,11 @@ static inline void plain_scales(quant_type type, const uint8_t *header, const ui
 {
     float outer[PANEL_ROWS], outer_minimum[PANEL_ROWS];
     memset(out->minimum, 0, sizeof out->minimum);
-    halves(header != NULL ? header : scales, outer);
+    if (type == QUANT_M4 || type == QUANT_M3)
+        for (size_t r = 0; r < PANEL_ROWS; r++)
+            outer[r] = quant_m_scale(scales[r]);
+    else
+        halves(header != NULL ? header : scales, outer);
     memcpy(out->scale[0], outer, sizeof outer);
     memcpy(out->scale[1], outer, sizeof outer);
     if (type == QUANT_Q4_1 || type == QUANT_Q5_1)
@@ -111,6 +118,6 @@ __attribute__((always_inline)) static inline void multiply(quant_type type, cons
 PANEL_LAYOUT_LIST(PRODUCTS)
 
 #define ENTRY(format, function, level_bits, high_bits, scale_bytes, header_bytes)                                      \
-    [QUANT_##format] = {.name = "generic", .scratch_bytes = panel_scratch_bytes, .run = function##_run},
+    [KERNEL_SLOT(QUANT_##format)] = {.name = "generic", .scratch_bytes = panel_scratch_bytes, .run = function##_run},
 
 const matmul_kernel panels_generic[KERNEL_FORMATS] = {PANEL_LAYOUT_LIST(ENTRY)};

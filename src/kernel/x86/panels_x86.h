@@ -54,9 +54,11 @@ typedef float floats __attribute__((vector_size(VECTOR_BYTES)));
 inline_always floats halves_at(const uint8_t *at);
 inline_always floats unsigned_at(const uint8_t *at);
 inline_always floats signed_at(const uint8_t *at);
+inline_always floats m_scales_at(const uint8_t *at); /* quant_m_scale of each */
 
-/* table[level] for each byte. */
+/* table[level] for each byte; look_up_8 for a table of eight. */
 inline_always bytes look_up(const int8_t table[16], bytes level);
+inline_always bytes look_up_8(const int8_t table[8], bytes level);
 
 /* Adds the products of groups [begin, end) with the levels of `count` tokens, which lie at `x`, to their sums. */
 inline_always void add_products(quant_type type, ints *sum, const bytes level[GROUPS], const uint8_t *x, size_t count,
@@ -100,17 +102,41 @@ inline_always void top_bits(const uint8_t *at, bytes level[GROUPS])
         level[g] |= moved(bytes_at(at + g / 4 * 64), 4 - 2 * (g % 4)) & 48;
 }
 
+inline_always void three_bits(const uint8_t *at, bytes level[GROUPS])
+{
+    bytes high = bytes_at(at + 128);
+    for (int g = 0; g < GROUPS; g++)
+        level[g] = (moved(bytes_at(at + g / 4 * 64), -2 * (g % 4)) & 3) | (moved(high, 2 - g) & 4);
+}
+
+inline_always bool is_m(quant_type type)
+{
+    return type == QUANT_M4 || type == QUANT_M3;
+}
+
 inline_always bool has_bytes(quant_type type)
 {
-    return type == QUANT_Q8_0 || type == QUANT_IQ4_NL || type == QUANT_IQ4_XS;
+    return type == QUANT_Q8_0 || type == QUANT_IQ4_NL || type == QUANT_IQ4_XS || is_m(type);
+}
+
+inline_always bytes byte_level(quant_type type, const uint8_t *at, size_t g, bytes code)
+{
+    switch (type) {
+    case QUANT_Q8_0: return bytes_at(at + 64 * g);
+    case QUANT_M4: return look_up(quant_m4_levels, code);
+    case QUANT_M3: return look_up_8(quant_m3_levels, code);
+    default: return look_up(quant_iq4_levels, code);
+    }
 }
 
 inline_always void levels_of(quant_type type, const uint8_t *at, bytes level[GROUPS])
 {
-    if (type != QUANT_Q8_0)
+    if (type == QUANT_M3)
+        three_bits(at, level);
+    else if (type != QUANT_Q8_0)
         nibbles(at, level);
     for (size_t g = 0; g < GROUPS && has_bytes(type); g++) {
-        level[g] = type == QUANT_Q8_0 ? bytes_at(at + 64 * g) : look_up(quant_iq4_levels, level[g]);
+        level[g] = byte_level(type, at, g, level[g]);
         if (!SIGNED_BYTES)
             level[g] ^= 128;
     }
@@ -154,6 +180,8 @@ inline_always block_scales scales_of(quant_type type, const uint8_t *header, con
         return (block_scales){halves_at(header + 2 * row) * signed_at(at + row),
                               halves_at(header + 2 * row) * signed_at(at + 16 + row)};
     case QUANT_IQ4_XS: return (block_scales){halves_at(header + 2 * row) * signed_at(at + row), none};
+    case QUANT_M4:
+    case QUANT_M3: return (block_scales){m_scales_at(at + row), none};
     default: return (block_scales){halves_at(at + 2 * row), none};
     }
 }
@@ -287,7 +315,7 @@ PANEL_LAYOUT_LIST(PANEL_PRODUCTS)
 
 /* An instruction set's table is {PANEL_LAYOUT_LIST(PANEL_ENTRY)}. */
 #define PANEL_ENTRY(format, function, level_bits, high_bits, scale_bytes, header_bytes)                                \
-    [QUANT_##format] = {                                                                                               \
+    [KERNEL_SLOT(QUANT_##format)] = {                                                                                               \
         .name = PANEL_KERNEL, .needs = PANEL_NEEDS, .scratch_bytes = panel_scratch_bytes, .run = function##_run},
 
 #endif
