@@ -13,8 +13,8 @@ static const synth_type types[] = {
     {"q5_1", QUANT_Q5_1, false, 9},   {"q8_0", QUANT_Q8_0, false, 7},      {"q4_k", QUANT_Q4_K, false, 14},
     {"q4_k_m", QUANT_Q4_K, true, 15}, {"q5_k", QUANT_Q5_K, false, 16},     {"q5_k_m", QUANT_Q5_K, true, 17},
     {"q6_k", QUANT_Q6_K, false, 18},  {"iq4_nl", QUANT_IQ4_NL, false, 25}, {"iq4_xs", QUANT_IQ4_XS, false, 30},
-    {"m4", QUANT_M4, false, 0x4d34},  {"m3", QUANT_M3, false, 0x4d33},
-    {"f16", QUANT_F16, false, 1},     {"bf16", QUANT_BF16, false, 32},     {"f32", QUANT_F32, false, 0},
+    {"m4", QUANT_M4, false, 0x4d34},  {"m3", QUANT_M3, false, 0x4d33},     {"f16", QUANT_F16, false, 1},
+    {"bf16", QUANT_BF16, false, 32},  {"f32", QUANT_F32, false, 0},
 };
 
 const synth_type *synth_type_at(size_t index)

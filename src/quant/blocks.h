@@ -269,7 +269,7 @@ static inline const int8_t *quant_code_book(quant_type type)
 
 /* The scales of M4 and M3: a sign, and seven bits n that become a half-precision number and are divided by 16. From 8 to
  * 96 they are its exponent and three bits of its mantissa, so that a block whose largest value is 0.0005 … 1 has eight
- * scales an octave to choose from; above, up to 220, every other one; below, subnormals down to zero. */
+ * scales an octave to choose from; above, up to 222, every other one; below, subnormals down to zero. */
 enum { QUANT_M_COARSE = 96 }; /* from here on n counts twice */
 
 static inline uint16_t quant_m_half(uint8_t scale)

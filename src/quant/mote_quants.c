@@ -2,6 +2,7 @@
 #include "quant/mote_quants.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -47,22 +48,21 @@ const quant_format quant_format_M3 = {"M3", QUANT_M3, QUANT_BLOCK, sizeof(block_
 /* ---------------------------------------------------------------------------------------------------------- encoding
  *
  * Given a scale, the best code of each value is the nearest level, and the best error follows. So scales are tried: those
- * at which the largest value of the block comes to lie near the end of the table, of either sign. The one that brings it
- * exactly there is in the middle: smaller ones cut it off and make the others finer, larger ones do without the last
- * level. */
+ * at which the value of largest size comes to lie near one end of the table or, with the other sign, near the other.
+ * Smaller ones cut it off and make the others finer, larger ones do without the last level. */
 
 enum { LEVELS_MOST = 16, HALF_STEPS = 512 };
 
 /* A table of levels, and the level nearest to each multiple of ½. */
 typedef struct code_table {
-    const int8_t *levels;
+    size_t count;
     float level[LEVELS_MOST];
     uint8_t nearest[HALF_STEPS]; /* to (i − 256) ÷ 2 … (i − 255) ÷ 2, which no boundary between levels divides */
 } code_table;
 
 static code_table table_of(const int8_t *levels, size_t count)
 {
-    code_table table = {.levels = levels};
+    code_table table = {.count = count};
     uint8_t code = 0;
     for (size_t i = 0; i < count; i++)
         table.level[i] = levels[i];
@@ -82,13 +82,16 @@ static inline uint8_t code_of(const code_table *table, float value)
     return table->nearest[place < HALF_STEPS - 1 ? (size_t)place : HALF_STEPS - 1];
 }
 
-static float error_of(const code_table *table, const float *values, const float *importance, float scale)
+/* What a block loses; where that is `most` or above, some number that is too. */
+static float error_of(const code_table *table, const float *values, const float *importance, float scale, float most)
 {
+    enum { PART = 8 };
     float inverse = 1 / scale, error = 0;
-    for (size_t i = 0; i < QUANT_BLOCK; i++) {
-        float off = values[i] - scale * table->level[code_of(table, values[i] * inverse)];
-        error += importance[i] * off * off;
-    }
+    for (size_t part = 0; part < QUANT_BLOCK && error < most; part += PART)
+        for (size_t i = part; i < part + PART; i++) {
+            float off = values[i] - scale * table->level[code_of(table, values[i] * inverse)];
+            error += importance[i] * off * off;
+        }
     return error;
 }
 
@@ -101,30 +104,51 @@ uint8_t quant_m_scale_below(float scale)
     return (uint8_t)(n > 0 && quant_m_scale((uint8_t)n) > scale ? n - 1 : n); /* the half was rounded */
 }
 
-static float largest_of(const float *values)
+/* The value of largest size. */
+static float extreme_of(const float *values)
 {
-    float largest = 0;
+    float extreme = 0;
     for (size_t i = 0; i < QUANT_BLOCK; i++)
-        largest = fabsf(values[i]) > largest ? fabsf(values[i]) : largest;
-    return largest;
+        extreme = fabsf(values[i]) > fabsf(extreme) ? values[i] : extreme;
+    return extreme;
 }
 
-static uint8_t best_scale(const code_table *table, const float *values, const float *importance)
+typedef struct search {
+    const code_table *table;
+    const float *values, *importance;
+    float error; /* the least so far */
+    uint8_t best;
+} search;
+
+static void try_scale(search *s, unsigned byte)
 {
-    float largest = largest_of(values), best_error = INFINITY;
-    uint8_t best = 0;
+    float error = error_of(s->table, s->values, s->importance, quant_m_scale((uint8_t)byte), s->error);
+    if (error < s->error) {
+        s->error = error;
+        s->best = (uint8_t)byte;
+    }
+}
+
+/* Without importance the best scale is hardly ever outside of 0.7 … 1.5 of that which brings the extreme value exactly to
+ * the end of its side; where that value counts for little, it may be cut off further. */
+static uint8_t best_scale(const code_table *table, const float *values, const float *importance, bool alike)
+{
+    search s = {table, values, importance, 0, 0};
+    for (size_t i = 0; i < QUANT_BLOCK; i++)
+        s.error += importance[i] * values[i] * values[i]; /* of the scale 0 */
+    float extreme = extreme_of(values), largest = fabsf(extreme);
+    unsigned signs[2] = {extreme > 0 ? 128 : 0, extreme > 0 ? 0 : 128}; /* the extreme on the long side, or not */
     if (!(largest > 0))
         return 0;
-    unsigned first = quant_m_scale_below(largest * (0.55f / 127)), last = quant_m_scale_below(largest * (1.5f / 127)) + 1;
-    for (unsigned n = first > 0 ? first : 1; n <= last && n <= 127; n++)
-        for (unsigned sign = 0; sign <= 128; sign += 128) {
-            float error = error_of(table, values, importance, quant_m_scale((uint8_t)(n | sign)));
-            if (error < best_error) {
-                best_error = error;
-                best = (uint8_t)(n | sign);
-            }
-        }
-    return best;
+    for (size_t side = 0; side < 2; side++) {
+        float whole = largest / fabsf(table->level[side == 0 ? 0 : table->count - 1]);
+        unsigned middle = quant_m_scale_below(whole), last = quant_m_scale_below(1.5f * whole);
+        unsigned first = quant_m_scale_below((alike ? 0.7f : 0.5f) * whole);
+        try_scale(&s, signs[side] | (middle > 0 ? middle : 1)); /* a good one, so that worse ones are soon dropped */
+        for (unsigned n = first > 0 ? first : 1; n <= last; n++)
+            try_scale(&s, signs[side] | n);
+    }
+    return s.best;
 }
 
 /* Where all that counts is zero, what does not count keeps its size all the same. */
@@ -143,7 +167,7 @@ static uint8_t encode_block(const code_table *table, const float *values, const 
 {
     float weight[QUANT_BLOCK];
     block_importance(importance, weight);
-    uint8_t byte = best_scale(table, values, weight);
+    uint8_t byte = best_scale(table, values, weight, importance == NULL);
     float inverse = byte == 0 ? 0 : 1 / quant_m_scale(byte);
     for (size_t i = 0; i < QUANT_BLOCK; i++)
         code[i] = code_of(table, values[i] * inverse);

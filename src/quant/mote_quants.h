@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* `count` is a multiple of 32; importance[count]: how much the square of an error at each value counts, NULL: all alike.
- * The same blocks on every machine. What is NaN or infinite, or of a size beyond 220, spoils its own block only. */
+ * The same blocks on every machine. A value that is NaN or infinite makes zeros of its own block; sizes end at 222. */
 void quant_encode_m4(const float *values, const float *importance, void *blocks, size_t count);
 void quant_encode_m3(const float *values, const float *importance, void *blocks, size_t count);
 

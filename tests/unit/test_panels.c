@@ -187,7 +187,8 @@ static void for_each_format(void (*check)(const quant_format *format, const kern
             thread_pool *pool;
             assert_int_equal(thread_pool_open(&pool, threads, NULL), MOTE_OK);
             for (size_t f = 0; f < quant_count(); f++)
-                if (kernels.panels[KERNEL_SLOT(quant_at(f)->type)] != before.panels[KERNEL_SLOT(quant_at(f)->type)]) /* else it added nothing */
+                if (kernels.panels[KERNEL_SLOT(quant_at(f)->type)] !=
+                    before.panels[KERNEL_SLOT(quant_at(f)->type)]) /* else it added nothing */
                     check(quant_at(f), &kernels, pool);
             thread_pool_close(pool);
         }
@@ -462,7 +463,8 @@ static int bench(uint32_t threads, const char *only, const char *format_name)
             const quant_format *format = quant_at(f);
             const matmul_kernel *kernel = kernels.panels[KERNEL_SLOT(format->type)];
             if (kernel == NULL || strncmp(kernel->name, only, strlen(only)) != 0 ||
-                strncmp(format->name, format_name, strlen(format_name)) != 0 || kernel->name == last[KERNEL_SLOT(format->type)])
+                strncmp(format->name, format_name, strlen(format_name)) != 0 ||
+                kernel->name == last[KERNEL_SLOT(format->type)])
                 continue;
             last[KERNEL_SLOT(format->type)] = kernel->name;
             product p = product_new(format, 3072, 1024, 256, RANDOM);

@@ -133,7 +133,8 @@ inline_always level_pair three_bits(uint8x16_t low, uint8x16_t rest, uint8x16_t 
 inline_always level_pair level_pair_at(quant_type type, const uint8_t *at, size_t j, size_t group)
 {
     if (type == QUANT_M3)
-        return three_bits(vld1q_u8(at + 16 * group), vld1q_u8(at + 64 + 16 * group), vld1q_u8(at + 128 + 16 * group), j);
+        return three_bits(vld1q_u8(at + 16 * group), vld1q_u8(at + 64 + 16 * group), vld1q_u8(at + 128 + 16 * group),
+                          j);
     if (type == QUANT_Q8_0)
         return (level_pair){vld1q_s8((const int8_t *)at + 64 * j + 16 * group),
                             vld1q_s8((const int8_t *)at + 256 + 64 * j + 16 * group)};

@@ -110,7 +110,7 @@ inline_always int32x4_t first_sum(quant_type type, int32x4_t eighth)
 
 /* An entry of the table. */
 #define PANEL_ENTRY(format, function, level_bits, high_bits, scale_bytes, header_bytes)                                \
-    [KERNEL_SLOT(QUANT_##format)] = {                                                                                               \
+    [KERNEL_SLOT(QUANT_##format)] = {                                                                                  \
         .name = ENTRY_NAME, .needs = ENTRY_NEEDS, .scratch_bytes = panel_scratch_bytes, .run = function##_run},
 
 /* ---- bodies over all blocks ---- */

@@ -315,7 +315,7 @@ PANEL_LAYOUT_LIST(PANEL_PRODUCTS)
 
 /* An instruction set's table is {PANEL_LAYOUT_LIST(PANEL_ENTRY)}. */
 #define PANEL_ENTRY(format, function, level_bits, high_bits, scale_bytes, header_bytes)                                \
-    [KERNEL_SLOT(QUANT_##format)] = {                                                                                               \
+    [KERNEL_SLOT(QUANT_##format)] = {                                                                                  \
         .name = PANEL_KERNEL, .needs = PANEL_NEEDS, .scratch_bytes = panel_scratch_bytes, .run = function##_run},
 
 #endif
