@@ -82,7 +82,7 @@ INLINE void put_nibbles(uint8_t *to, size_t row, const uint8_t *from, size_t shi
 }
 
 /* One or two bits of each byte, all at the same `shift`, into one word. */
-INLINE uint32_t high_bits(const uint8_t *from, size_t shift, size_t bits)
+INLINE uint32_t joined_bits(const uint8_t *from, size_t shift, size_t bits)
 {
     uint32_t word = 0, mask = bits == 1 ? 0x01010101u : 0x03030303u;
     for (size_t k = 0; k < 8 / bits; k++)
@@ -104,7 +104,7 @@ INLINE void put_q4_or_q5_k(bool five, const void *from, size_t row, uint8_t *to)
         put_nibbles(to, row, levels + g / 2 * 32, g % 2 * 4);
         to += NIBBLE_BYTES;
         if (five) {
-            store_u32(to + 4 * row, high_bits(b5->high, g, 1));
+            store_u32(to + 4 * row, joined_bits(b5->high, g, 1));
             to += VECTOR_BYTES;
         }
         to[row] = scales[g];
@@ -122,11 +122,30 @@ INLINE void put_q6_k(const void *from, size_t row, uint8_t *to)
         size_t half = g / 4, quarter = g % 4; /* of the super-block; 32 columns of a half */
         put_nibbles(to, row, b->low + 64 * half + quarter % 2 * 32, quarter / 2 * 4);
         to += NIBBLE_BYTES;
-        store_u32(to + 4 * row, high_bits(b->high + 32 * half, 2 * quarter, 2));
-        store_u32(to + VECTOR_BYTES + 4 * row, high_bits(b->high + 32 * half + 16, 2 * quarter, 2));
+        store_u32(to + 4 * row, joined_bits(b->high + 32 * half, 2 * quarter, 2));
+        store_u32(to + VECTOR_BYTES + 4 * row, joined_bits(b->high + 32 * half + 16, 2 * quarter, 2));
         to += 2 * VECTOR_BYTES;
         to[row] = (uint8_t)b->groups[2 * g];
         to[PANEL_ROWS + row] = (uint8_t)b->groups[2 * g + 1];
+        to += 2 * PANEL_ROWS;
+    }
+}
+
+INLINE void put_q3_k(const void *from, size_t row, uint8_t *to)
+{
+    const block_q3_k *b = from;
+    int8_t scales[16];
+    quant_q3_k_groups(b->groups, scales);
+    put_pairs(to, row, b->scale, 1);
+    to += 2 * PANEL_ROWS;
+    for (size_t g = 0; g < 8; g++) {
+        const uint8_t *low = b->low + g / 4 * 32;
+        store_u32(to + 4 * row, joined_bits(low, g % 4 * 2, 2));
+        store_u32(to + VECTOR_BYTES + 4 * row, joined_bits(low + 16, g % 4 * 2, 2));
+        store_u32(to + 2 * VECTOR_BYTES + 4 * row, joined_bits(b->high, g, 1));
+        to += 3 * VECTOR_BYTES;
+        to[row] = (uint8_t)scales[2 * g];
+        to[PANEL_ROWS + row] = (uint8_t)scales[2 * g + 1];
         to += 2 * PANEL_ROWS;
     }
 }
@@ -161,6 +180,7 @@ INLINE void put_block(quant_type type, const uint8_t *from, size_t row, uint8_t 
     case QUANT_Q4_K: put_q4_or_q5_k(false, from, row, to); break;
     case QUANT_Q5_K: put_q4_or_q5_k(true, from, row, to); break;
     case QUANT_Q6_K: put_q6_k(from, row, to); break;
+    case QUANT_Q3_K: put_q3_k(from, row, to); break;
     case QUANT_IQ4_XS: put_iq4_xs(from, row, to); break;
     case QUANT_M4: put_m(from, row, to, 4); break;
     case QUANT_M3: put_m(from, row, to, 3); break;
@@ -194,7 +214,7 @@ void panel_pack(const panel_layout *layout, const void *rows_data, size_t rows, 
 
 /* -------------------------------------------------------------------------------------------------------- decoding */
 
-/* Of M3. */
+/* Two bits and a third. */
 static void get_three_bits(const uint8_t *at, uint32_t level[8])
 {
     uint32_t high = load_u32(at + 2 * VECTOR_BYTES);
@@ -251,8 +271,9 @@ static row_scales get_scales(quant_type type, const uint8_t *scales, const uint8
         out.scale[0] = out.scale[1] = scale * scales[row];
         out.minimum = -(half(header + 2 * (PANEL_ROWS + row)) * scales[PANEL_ROWS + row]);
         break;
+    case QUANT_Q3_K:
     case QUANT_Q6_K:
-        out.bias = 32;
+        out.bias = type == QUANT_Q6_K ? 32 : 4;
         out.scale[0] = scale * (int8_t)scales[row];
         out.scale[1] = scale * (int8_t)scales[PANEL_ROWS + row];
         break;

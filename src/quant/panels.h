@@ -25,6 +25,7 @@
  *     Q5_K            4 bits + 1       as Q4_K
  *     Q6_K            4 bits + 2       s8 group_scale[2][16], by halves of 16;     header: scale[16]
  *     IQ4_XS          4 bits           s8 group_scale[16];                         header: scale[16]
+ *     Q3_K            2 bits + 1       as Q6_K
  *     M4              4 bits           u8 scale[16], as quant_m_scale reads it
  *     M3              2 bits + 1       as M4
  *
@@ -59,6 +60,7 @@ enum {
     X(Q6_K,   q6_k,   4, 2, 32, 32)    \
     X(IQ4_NL, iq4_nl, 4, 0, 32,  0)    \
     X(IQ4_XS, iq4_xs, 4, 0, 16, 32)    \
+    X(Q3_K,   q3_k,   2, 1, 32, 32)    \
     X(M4,     m4,     4, 0, 16,  0)    \
     X(M3,     m3,     2, 1, 16,  0)
 /* clang-format on */

@@ -27,13 +27,25 @@ inline_always bool has_minimum(quant_type type)
 
 inline_always bool has_header(quant_type type)
 {
-    return type == QUANT_Q4_K || type == QUANT_Q5_K || type == QUANT_Q6_K || type == QUANT_IQ4_XS;
+    return type == QUANT_Q4_K || type == QUANT_Q5_K || type == QUANT_Q6_K || type == QUANT_Q3_K || type == QUANT_IQ4_XS;
+}
+
+/* Whether the halves of a block have scales of their own. */
+inline_always bool has_halves(quant_type type)
+{
+    return type == QUANT_Q6_K || type == QUANT_Q3_K;
+}
+
+/* Whether levels are in planes of two bits and one. */
+inline_always bool has_planes(quant_type type)
+{
+    return type == QUANT_M3 || type == QUANT_Q3_K;
 }
 
 /* How many numbers row_scales has for each row. */
 inline_always size_t scale_count(quant_type type)
 {
-    return type == QUANT_Q6_K ? 3 : has_minimum(type) ? 2 : 1;
+    return has_halves(type) ? 3 : has_minimum(type) ? 2 : 1;
 }
 
 inline_always bool has_fifth_bit(quant_type type)
@@ -48,7 +60,7 @@ inline_always bool has_code_book(quant_type type)
 
 inline_always int level_offset(quant_type type)
 {
-    return type == QUANT_Q4_0 ? 8 : type == QUANT_Q5_0 ? 16 : type == QUANT_Q6_K ? 32 : 0;
+    return type == QUANT_Q4_0 ? 8 : type == QUANT_Q5_0 ? 16 : type == QUANT_Q6_K ? 32 : type == QUANT_Q3_K ? 4 : 0;
 }
 
 /* at + bytes, as a step that can be part of the load before it: the compiler would rather add to where the block began. */
@@ -120,21 +132,23 @@ inline_always level_pair unpacked(quant_type type, uint8x16_t bytes, const uint8
     return (level_pair){vreinterpretq_s8_u8(low), vreinterpretq_s8_u8(rest)};
 }
 
-/* Pair j of M3: `low` and `rest` hold two bits of columns 0 … 15 and of 16 … 31, `high` the third of all. */
-inline_always level_pair three_bits(uint8x16_t low, uint8x16_t rest, uint8x16_t high, size_t j)
+/* Pair j of M3 or Q3_K: `low` and `rest` hold two bits of columns 0 … 15 and of 16 … 31, `high` the third of all. */
+inline_always level_pair three_bits(quant_type type, uint8x16_t low, uint8x16_t rest, uint8x16_t high, size_t j)
 {
     uint8x16_t mask = vdupq_n_u8(7);
     low = vandq_u8(vsliq_n_u8(moved_bits(low, -2 * (int)j), moved_bits(high, -(int)j), 2), mask);
     rest = vandq_u8(vsliq_n_u8(moved_bits(rest, -2 * (int)j), moved_bits(high, -4 - (int)j), 2), mask);
-    return (level_pair){code_book(QUANT_M3, low), code_book(QUANT_M3, rest)};
+    if (type == QUANT_Q3_K)
+        return (level_pair){vreinterpretq_s8_u8(low), vreinterpretq_s8_u8(rest)};
+    return (level_pair){code_book(type, low), code_book(type, rest)};
 }
 
 /* Of the block whose levels begin at `at`. */
 inline_always level_pair level_pair_at(quant_type type, const uint8_t *at, size_t j, size_t group)
 {
-    if (type == QUANT_M3)
-        return three_bits(vld1q_u8(at + 16 * group), vld1q_u8(at + 64 + 16 * group), vld1q_u8(at + 128 + 16 * group),
-                          j);
+    if (has_planes(type))
+        return three_bits(type, vld1q_u8(at + 16 * group), vld1q_u8(at + 64 + 16 * group),
+                          vld1q_u8(at + 128 + 16 * group), j);
     if (type == QUANT_Q8_0)
         return (level_pair){vld1q_s8((const int8_t *)at + 64 * j + 16 * group),
                             vld1q_s8((const int8_t *)at + 256 + 64 * j + 16 * group)};
@@ -144,9 +158,9 @@ inline_always level_pair level_pair_at(quant_type type, const uint8_t *at, size_
 /* Of all row groups; `at`: where register j of the levels' first half begins. Returns where the next does. */
 inline_always const uint8_t *level_pairs(quant_type type, const uint8_t *at, size_t j, level_pair pair[ROW_GROUPS])
 {
-    if (type == QUANT_Q8_0 || type == QUANT_M3) {
+    if (type == QUANT_Q8_0 || has_planes(type)) {
         for (size_t g = 0; g < ROW_GROUPS; g++)
-            pair[g] = level_pair_at(type, at, type == QUANT_M3 ? j : 0, g);
+            pair[g] = level_pair_at(type, at, has_planes(type) ? j : 0, g);
         return type == QUANT_Q8_0 ? step(at, 64) : j == 3 ? step(at, 128) : at;
     }
     uint8x16x4_t bytes = four_registers(at);
@@ -241,7 +255,7 @@ inline_always void all_signed_at(const uint8_t *at, int32x4_t value[ROW_GROUPS])
     }
 }
 
-/* What a block's sums are multiplied with. In Q6_K, where the halves of a block have scales of their own, those are
+/* What a block's sums are multiplied with. Where the halves of a block have scales of their own, those are
  * integers, and multiply the sums as integers before `scale` does. */
 typedef struct row_scales {
     float32x4_t scale[ROW_GROUPS], minimum[ROW_GROUPS];
@@ -269,7 +283,7 @@ inline_always row_scales scales_of(quant_type type, const uint8_t *header, const
         }
     } else if (has_header(type)) {
         all_signed_at(at, s.low);
-        if (type == QUANT_Q6_K)
+        if (has_halves(type))
             all_signed_at(at + 16, s.high);
         for (size_t g = 0; g < ROW_GROUPS && type == QUANT_IQ4_XS; g++)
             s.scale[g] = vmulq_f32(s.scale[g], vcvtq_f32_s32(s.low[g]));

@@ -24,8 +24,10 @@ static inline int plain_level(quant_type type, const uint8_t *block, const uint8
 {
     if (type == QUANT_Q8_0)
         return (int8_t)block[c / 4 * 64 + byte];
-    if (type == QUANT_M3)
-        return quant_m3_levels[(block[c / 16 * 64 + byte] >> (c / 4 % 4 * 2) & 3) | (high[byte] >> (c / 4) & 1) << 2];
+    if (type == QUANT_M3 || type == QUANT_Q3_K) {
+        int code = (block[c / 16 * 64 + byte] >> (c / 4 % 4 * 2) & 3) | (high[byte] >> (c / 4) & 1) << 2;
+        return type == QUANT_M3 ? quant_m3_levels[code] : code - 4;
+    }
     int level = block[c % 16 / 4 * 64 + byte] >> (c / 16 * 4) & 15;
     switch (type) {
     case QUANT_Q4_0: return level - 8;
@@ -60,9 +62,10 @@ static inline void plain_scales(quant_type type, const uint8_t *header, const ui
             out->minimum[r] = -(outer_minimum[r] * scales[PANEL_ROWS + r]);
         }
     }
-    for (size_t r = 0; r < PANEL_ROWS && (type == QUANT_Q6_K || type == QUANT_IQ4_XS); r++) {
+    bool halved = type == QUANT_Q6_K || type == QUANT_Q3_K;
+    for (size_t r = 0; r < PANEL_ROWS && (halved || type == QUANT_IQ4_XS); r++) {
         out->scale[0][r] = outer[r] * (int8_t)scales[r];
-        out->scale[1][r] = outer[r] * (int8_t)scales[type == QUANT_Q6_K ? PANEL_ROWS + r : r];
+        out->scale[1][r] = outer[r] * (int8_t)scales[halved ? PANEL_ROWS + r : r];
     }
 }
 

@@ -109,6 +109,18 @@ inline_always void three_bits(const uint8_t *at, bytes level[GROUPS])
         level[g] = (moved(bytes_at(at + g / 4 * 64), -2 * (g % 4)) & 3) | (moved(high, 2 - g) & 4);
 }
 
+/* Whether levels are in planes of two bits and one. */
+inline_always bool has_planes(quant_type type)
+{
+    return type == QUANT_M3 || type == QUANT_Q3_K;
+}
+
+/* Whether the halves of a block have scales of their own. */
+inline_always bool has_halves(quant_type type)
+{
+    return type == QUANT_Q6_K || type == QUANT_Q3_K;
+}
+
 inline_always bool is_m(quant_type type)
 {
     return type == QUANT_M4 || type == QUANT_M3;
@@ -131,7 +143,7 @@ inline_always bytes byte_level(quant_type type, const uint8_t *at, size_t g, byt
 
 inline_always void levels_of(quant_type type, const uint8_t *at, bytes level[GROUPS])
 {
-    if (type == QUANT_M3)
+    if (has_planes(type))
         three_bits(at, level);
     else if (type != QUANT_Q8_0)
         nibbles(at, level);
@@ -146,18 +158,26 @@ inline_always void levels_of(quant_type type, const uint8_t *at, bytes level[GRO
         top_bits(at + 256, level);
 }
 
-/* The offset of a format's levels is 8 << this; −1: none. */
+/* The offset of a format's levels is 8 << this. */
+enum { NO_OFFSET = -1, HALF_OF_8 = -2 };
+
 inline_always int offset_shift(quant_type type)
 {
     if (has_bytes(type))
-        return SIGNED_BYTES ? -1 : 4;
-    return type == QUANT_Q4_0 ? 0 : type == QUANT_Q5_0 ? 1 : type == QUANT_Q6_K ? 2 : -1;
+        return SIGNED_BYTES ? NO_OFFSET : 4;
+    switch (type) {
+    case QUANT_Q3_K: return HALF_OF_8;
+    case QUANT_Q4_0: return 0;
+    case QUANT_Q5_0: return 1;
+    case QUANT_Q6_K: return 2;
+    default: return NO_OFFSET;
+    }
 }
 
 /* ---- scales ---- */
 
 typedef struct block_scales {
-    floats scale, second; /* second: of the last 16 columns in Q6_K, else the minimum */
+    floats scale, second; /* second: of the last 16 columns where halves have their own, else the minimum */
 } block_scales;
 
 inline_always bool has_minimum(quant_type type)
@@ -176,6 +196,7 @@ inline_always block_scales scales_of(quant_type type, const uint8_t *header, con
     case QUANT_Q5_K:
         return (block_scales){halves_at(header + 2 * row) * unsigned_at(at + row),
                               (none - halves_at(header + 32 + 2 * row)) * unsigned_at(at + 16 + row)};
+    case QUANT_Q3_K:
     case QUANT_Q6_K:
         return (block_scales){halves_at(header + 2 * row) * signed_at(at + row),
                               halves_at(header + 2 * row) * signed_at(at + 16 + row)};
@@ -190,8 +211,11 @@ inline_always block_scales scales_of(quant_type type, const uint8_t *header, con
 
 inline_always ints first_sum(const uint8_t *offset, int shift)
 {
-    words none = {0};
-    return shift < 0 ? (ints)none : (ints)((none + load_u32(offset)) << (uint32_t)shift);
+    const words none = {0};
+    if (shift == NO_OFFSET)
+        return (ints)none;
+    words eights = none + load_u32(offset);
+    return shift == HALF_OF_8 ? (ints)eights >> 1 : (ints)(eights << (uint32_t)shift);
 }
 
 /* The dot products of `count` tokens with the columns of groups [begin, end). The tokens go side by side: each one's dot
@@ -216,7 +240,7 @@ inline_always void add_block(quant_type type, floats *sum, const bytes level[GRO
 {
     const uint8_t *scales = x + INT8_SCALES * tokens + 4 * first;
     ints dot[AT_ONCE];
-    if (type == QUANT_Q6_K) {
+    if (has_halves(type)) {
         floats half[AT_ONCE];
         dot_products(type, dot, level, x, tokens, first, count, 0, GROUPS / 2);
         UNROLLED
