@@ -155,14 +155,33 @@ static void what_counts_more_is_closer(void **state)
 static void importance_of_nothing_is_none(void **state)
 {
     (void)state;
-    static const float useless[] = {0, NAN, INFINITY};
+    static const float useless[] = {0, -1, NAN, INFINITY};
     FOR_EACH_ENCODER(e)
     for (size_t u = 0; u < sizeof useless / sizeof *useless; u++) {
         normal_weights(5, 0.02f);
         for (size_t i = 0; i < COUNT; i++)
             importance[i] = useless[u];
         e->encode(source, importance, blocks, COUNT);
+        e->encode(source, NULL, again, COUNT);
+        assert_memory_equal(blocks, again, BLOCKS * e->format->bytes);
+    }
+}
+
+static void what_does_not_count_is_cut_off(void **state)
+{
+    (void)state;
+    static const float huge[] = {1000, -INFINITY, NAN};
+    FOR_EACH_ENCODER(e)
+    for (size_t h = 0; h < sizeof huge / sizeof *huge; h++) {
+        normal_weights(10, 0.1f);
+        for (size_t i = 0; i < COUNT; i++)
+            importance[i] = i % 16 != 5;
+        for (size_t i = 5; i < COUNT; i += 16)
+            source[i] = huge[h];
+        e->encode(source, importance, blocks, COUNT);
         e->format->decode(blocks, back, COUNT);
+        for (size_t i = 5; i < COUNT; i += 16)
+            source[i] = back[i] = 0;
         assert_true(squares(source, back, NULL, COUNT) <= e->loss * squares(source, NULL, NULL, COUNT));
     }
 }
@@ -248,6 +267,7 @@ int main(void)
         cmocka_unit_test(encoding_again_changes_no_value),
         cmocka_unit_test(what_counts_more_is_closer),
         cmocka_unit_test(importance_of_nothing_is_none),
+        cmocka_unit_test(what_does_not_count_is_cut_off),
         cmocka_unit_test(odd_values_spoil_one_block),
         cmocka_unit_test(zeros_and_nearly_nothing_become_zeros),
         cmocka_unit_test(blocks_do_not_depend_on_each_other),
