@@ -111,7 +111,7 @@ static weighted_block block_at(const float *values, const float *importance)
         some = some || (counts && weighs);
     }
     for (size_t i = 0; i < QUANT_BLOCK; i++) {
-        b.importance[i] = some ? b.importance[i] : isfinite(values[i]);
+        b.importance[i] = some ? b.importance[i] : isfinite(values[i]) ? 1.0f : 0;
         if (b.importance[i] > 0 && fabsf(b.value[i]) > fabsf(b.extreme))
             b.extreme = b.value[i];
     }

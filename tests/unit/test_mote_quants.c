@@ -89,7 +89,7 @@ static void no_scale_is_better(void **state)
         e->format->decode(blocks, back, COUNT);
         const int8_t *table = quant_code_book(e->format->type);
         size_t levels = e->format->type == QUANT_M4 ? 16 : 8;
-        for (size_t b = 0; b < BLOCKS; b++) {
+        for (size_t b = 0; b < 48; b++) {
             const float *values = source + 32 * b, *weight = importance + 32 * b;
             double best = INFINITY, got = squares(values, back + 32 * b, weight, 32);
             for (unsigned byte = 0; byte < 256; byte++) {
@@ -104,7 +104,7 @@ static void no_scale_is_better(void **state)
             }
             better += got > best * (1 + 1e-5);
         }
-        assert_true(better <= 1);
+        assert_int_equal(better, 0);
     }
 }
 
