@@ -76,6 +76,7 @@ struct settings {
     uint32_t layers;
     uint64_t weights_seed;
     bool force;
+    uint32_t chunks; /* imatrix, eval */
     bool list;
     bool show; /* tune */
     bool forget;
