@@ -167,6 +167,28 @@ MOTE_API void mote_pack_options_init(mote_pack_options *options);
 /* Errors: those of opening `from`; ARGUMENT (it is packed already; `to` exists, and not `overwrite`), IO, CANCELLED. */
 MOTE_API mote_status mote_pack(const char *from, const char *to, const mote_pack_options *options, mote_error *error);
 
+/* Making an importance matrix: of every weight matrix the mean square of each of its input columns, over a calibration text,
+ * for a quantiser to know which values of a row count. The file is GGUF, as llama.cpp's imatrix tools write it; its names are
+ * those of the model's tensors. A tied embedding is in it as the head that it is. */
+typedef struct mote_imatrix_options {
+    uint32_t chunk;      /* tokens that are read at a time, the first of them the one that begins a text; 0: 512 */
+    uint32_t chunks;     /* at most; 0: all that the text has. A last one that is not whole is left out */
+    const char *dataset; /* the text's name, for the file; NULL: none */
+    uint32_t threads;    /* 0: as mote_engine_options */
+    bool overwrite;
+    bool (*progress)(void *user, double done); /* 0 … 1; false: stop */
+    void *user;
+} mote_imatrix_options;
+
+MOTE_API void mote_imatrix_options_init(mote_imatrix_options *options);
+
+/* Reads `text` with the model `from` (NULL: the built-in one) and writes `to`, which appears whole or not at all. The same
+ * model, text and options make the same bytes.
+ * Errors: those of opening `from` and an engine for it; ARGUMENT (the text is shorter than a chunk; `to` exists, and not
+ * `overwrite`), FORMAT (the model computes what is no number), IO, CANCELLED. */
+MOTE_API mote_status mote_imatrix(const char *from, const char *text, size_t length, const char *to,
+                                  const mote_imatrix_options *options, mote_error *error);
+
 /* ------------------------------------------------------------------------------------------------------------- text */
 
 typedef int32_t mote_token;

@@ -13,6 +13,7 @@ typedef struct weight {
     const void *data;
     size_t rows;
     size_t columns;
+    const char *name; /* of its tensor in the file, which it belongs to */
 } weight;
 
 /* A row, decoded. */

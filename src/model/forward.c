@@ -119,15 +119,17 @@ void forward_to_int8(const forward *pass, const float *row, size_t columns, size
                            int8_tile_width(tokens, first), index - first);
 }
 
-matmul_job forward_job(const forward *pass, const weight *w, const float *x, size_t x_stride)
+matmul_job forward_job(const forward *pass, const weight *w, const float *x, size_t x_stride, size_t tokens)
 {
+    if (pass->observer != NULL)
+        pass->observer->see(pass->observer->user, w, x, x_stride, tokens);
     return (matmul_job){
         .format = w->format,
         .packed = w->packed,
         .weights = w->data,
         .rows = w->rows,
         .columns = w->columns,
-        .tokens = pass->batch->count,
+        .tokens = tokens,
         .x = x,
         .x_stride = x_stride,
         .x_int8 = pass->int8,
@@ -159,8 +161,7 @@ static void run_head(forward *pass)
                                          m->config.norm_epsilon, h, width);
         forward_to_int8(pass, h, width, outputs, i);
     }
-    matmul_job job = forward_job(pass, &m->head, pass->h, width);
-    job.tokens = outputs;
+    matmul_job job = forward_job(pass, &m->head, pass->h, width, outputs);
     job.y_rows = pass->batch->logits;
     if (outputs > 0)
         matmul(pass->kernels, pass->pool, &job, 1, pass->scratch, pass->scratch_stride);

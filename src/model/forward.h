@@ -34,6 +34,13 @@ typedef struct token_tile {
     uint32_t count;
 } token_tile;
 
+/* Looks at what products read before anything of it is rounded: x[tokens][w->columns], rows x_stride apart. `see` is called
+ * by the thread that runs the pass, once for each weight, shared inputs or not. */
+typedef struct input_observer {
+    void (*see)(void *user, const weight *w, const float *x, size_t x_stride, size_t tokens);
+    void *user;
+} input_observer;
+
 /* The arrays below hold one row for each token of the batch. */
 typedef struct forward {
     const model *model;
@@ -41,6 +48,7 @@ typedef struct forward {
     thread_pool *pool;
     const kv_view *kv;
     const batch *batch;
+    const input_observer *observer; /* NULL: nobody looks. May be set between two passes */
 
     float *x;            /* [width]: the residual stream */
     float *h;            /* [width]: what a block reads, or adds */
@@ -70,8 +78,8 @@ void forward_prepare(forward *pass, uint32_t context);
 /* Stores token `index` of `tokens`, a row of an input of products, as int8 too, for weights that are packed. */
 void forward_to_int8(const forward *pass, const float *row, size_t columns, size_t tokens, size_t index);
 
-/* The product of a weight with x, or its int8 twin, for every token of the batch; where it goes is still to be said. */
-matmul_job forward_job(const forward *pass, const weight *w, const float *x, size_t x_stride);
+/* The product of a weight with the rows of x, or their int8 twin, which the observer sees; where it goes is still to be said. */
+matmul_job forward_job(const forward *pass, const weight *w, const float *x, size_t x_stride, size_t tokens);
 
 /* Runs a batch. False: `stop` said so between two layers; the batch's cells in the cache are then undefined. */
 bool forward_run(forward *pass, const batch *batch, bool (*stop)(void *user), void *user);

@@ -11,11 +11,11 @@ static void for_tokens(const forward *pass, thread_pool_loop *loop, const void *
     thread_pool_for(pass->pool, count, count > TOKEN_TILE ? TOKEN_TILE : TOKEN_TILE / 2, loop, (void *)context);
 }
 
-/* Where the row of token t that products read is made: among the others where they read floats, else in the thread's own
- * memory, which stays in its cache, on the way to int8. */
+/* Where the row of token t that products read is made: among the others where they or an observer read floats, else in the
+ * thread's own memory, which stays in its cache, on the way to int8. */
 static float *row_to_read(const forward *pass, float *rows, size_t stride, size_t t, uint32_t worker)
 {
-    if (pass->layers_read_floats)
+    if (pass->layers_read_floats || pass->observer != NULL)
         return rows + t * stride;
     return (float *)(void *)((unsigned char *)pass->scratch + worker * pass->scratch_stride);
 }
@@ -65,7 +65,7 @@ typedef struct rows {
 
 static matmul_job projection(const forward *pass, const weight *w, const float *bias, rows in, rows out)
 {
-    matmul_job job = forward_job(pass, w, in.at, in.stride);
+    matmul_job job = forward_job(pass, w, in.at, in.stride, pass->batch->count);
     job.y = out.at;
     job.y_stride = out.stride;
     job.bias = bias;

@@ -64,8 +64,12 @@ static void bind_matrix(loader *load, weight *out, const char *name, size_t rows
 {
     const gguf_tensor *tensor = find(load, name, rows, columns, false);
     if (tensor != NULL)
-        *out = (weight){
-            .format = tensor->format, .packed = tensor->packed, .data = tensor->data, .rows = rows, .columns = columns};
+        *out = (weight){.format = tensor->format,
+                        .packed = tensor->packed,
+                        .data = tensor->data,
+                        .rows = rows,
+                        .columns = columns,
+                        .name = tensor->name};
 }
 
 static void copy_vector(loader *load, float **out, const gguf_tensor *tensor)
