@@ -11,7 +11,7 @@
 
 /* ---- the order in which things give way ---- */
 
-static const uint32_t batch_sizes[] = {512, 256, 128, 64, 32};
+static const uint32_t batch_sizes[] = {512, 256, 128, 64, 32, 16};
 static const struct kv_pair {
     mote_kv_type keys, values;
 } kv_pairs[] = {
@@ -32,7 +32,7 @@ enum {
     LEAST_STEPS = 4,    /* pages of code happen to be in memory shall not change a choice */
     THREAD = 48 << 10,  /* of a thread's stack and the system's own of it */
     GUARD = 4 << 10,    /* of address space beside a stack */
-    CANDIDATE = 16 + 4, /* of the sampler, for each token of the vocabulary */
+    CANDIDATE = 4,      /* of the sampler, for each token of the vocabulary */
     TEXT = 32,          /* of a prompt and its ids, for each token of context */
     PAGE = 4 << 10,
     HUGE_PAGE = 2 << 20, /* in which the page cache may hold a file */
