@@ -245,7 +245,9 @@ typedef struct mote_engine_options {
      * as the memory is not needed for open sessions. So many bytes are reserved for it alone, and used when there is
      * something to keep; 0: none. */
     uint64_t prefix_cache_bytes;
-    bool forgetful; /* keep nothing, and let sessions share nothing that they have not been told to: for measuring */
+    /* Keep nothing, and let sessions share nothing that they have not been told to: for measuring. Not with a cache
+     * directory. */
+    bool forgetful;
     /* A directory that keeps what prompts have left in the KV cache beyond the engine's life, so that they need not be
      * computed after a restart; NULL: none. It is made if it is not there, for its owner alone. Who can read it can read
      * the prompts. What is torn, foreign or of another model is not used. */

@@ -215,7 +215,10 @@ static void what_was_wished_stays(void **state)
     char advice[32];
     snprintf(advice, sizeof advice, "--ctx %u)", p.context_fits);
     expect_sentence(&error, MOTE_E_MEMORY, advice);
-    expect_choice(f, rest, (mote_engine_options){.context = p.context_fits}, p.context_fits, 16, MOTE_KV_Q4);
+    mote_engine_options smaller = {.context = p.context_fits};
+    p = plan_well_within(f, rest, smaller);
+    assert_int_equal(p.context, smaller.context);
+    assert_int_equal(p.kv_values, MOTE_KV_Q4);
 }
 
 static void what_never_fits(void **state)
