@@ -35,8 +35,8 @@ def make(rng, skill, part, marks=False):
     return skill, prompt, json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
 
 
-def train_tokenizer(path, vocab, samples=60000, seed=7):
-    rng = random.Random(seed)
+def learn_bpe(path, texts, vocab):
+    """Byte-level BPE as Qwen2 has it, learnt from the texts."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
@@ -47,10 +47,15 @@ def train_tokenizer(path, vocab, samples=60000, seed=7):
     # not divide, from becoming single tokens that no new wording would contain.
     trainer = trainers.BpeTrainer(vocab_size=vocab, special_tokens=SPECIALS, show_progress=False, max_token_length=18,
                                   initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
-    texts = [f"user\n{prompt}\nassistant\n{answer}" for _, prompt, answer in (one(rng) for _ in range(samples))]
-    tokenizer.train_from_iterator(texts + SYSTEM * 50 + ["system\n"] * 500, trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     tokenizer.save(path)
     return tokenizer
+
+
+def train_tokenizer(path, vocab, samples=60000, seed=7):
+    rng = random.Random(seed)
+    texts = [f"user\n{prompt}\nassistant\n{answer}" for _, prompt, answer in (one(rng) for _ in range(samples))]
+    return learn_bpe(path, texts + SYSTEM * 50 + ["system\n"] * 500, vocab)
 
 
 class Encoder:

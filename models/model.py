@@ -23,6 +23,7 @@ class Config:
     rope_theta: float = 10000.0
     eps: float = 1e-6
     context: int = 2048
+    qk_norm: bool = True                    # without: a Llama
 
 
 class Norm(nn.Module):
@@ -55,7 +56,8 @@ class Block(nn.Module):
         self.k = nn.Linear(c.width, c.kv_heads * c.head_dim, bias=False)
         self.v = nn.Linear(c.width, c.kv_heads * c.head_dim, bias=False)
         self.o = nn.Linear(c.heads * c.head_dim, c.width, bias=False)
-        self.q_norm, self.k_norm = Norm(c.head_dim, c.eps), Norm(c.head_dim, c.eps)
+        norm = Norm if c.qk_norm else lambda *_: nn.Identity()
+        self.q_norm, self.k_norm = norm(c.head_dim, c.eps), norm(c.head_dim, c.eps)
         self.gate = nn.Linear(c.width, c.ffn, bias=False)
         self.up = nn.Linear(c.width, c.ffn, bias=False)
         self.down = nn.Linear(c.ffn, c.width, bias=False)

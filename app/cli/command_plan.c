@@ -18,7 +18,7 @@ static const struct option table[] = {
      "short."},
     {"parallel", 0, OPTION_COUNT, "N", 1, 256, AT(engine.sessions), "Sessions open at once. Default: 1."},
     {"batch", 0, OPTION_COUNT, "N", 1, 65536, AT(engine.batch),
-     "Tokens of the prompt computed together at most. Default: 256, and 128, 64 or 32 where memory is short."},
+     "Tokens of the prompt computed together at most. Default: 256, and 128 down to 16 where memory is short."},
     {"kv", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv),
      "Number format of the memory of earlier tokens. Default: f16, and q8 or q4 where memory is short."},
     {"kv-values", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv_values),

@@ -24,7 +24,7 @@ static const struct option machine_table[] = {
     {"threads-batch", 0, OPTION_COUNT, "N", 1, 1024, AT(engine.prefill_threads),
      "Processors for the prompt, where it is better with more or fewer than the answer. Default: as --threads."},
     {"batch", 0, OPTION_COUNT, "N", 1, 65536, AT(engine.batch),
-     "Tokens of the prompt computed together at most. Default: 256, and 128, 64 or 32 where memory is short."},
+     "Tokens of the prompt computed together at most. Default: 256, and 128 down to 16 where memory is short."},
     {"kv", 0, OPTION_CHOICE, KV_TYPES, 0, 0, AT(kv),
      "Number format of the memory of earlier tokens: f32 is exact, f16 takes half its space, q8 little more than a "
      "quarter, q4 than an eighth. Default: f16, and q8 or q4 where memory is short."},

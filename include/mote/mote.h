@@ -254,11 +254,11 @@ MOTE_API const char *mote_kv_type_name(mote_kv_type type); /* "q8"; "auto"; "?" 
  * the largest batch. A context that was not wished gives way last, 256 tokens at a time. Results do not depend on the
  * batch. */
 typedef struct mote_engine_options {
-    uint32_t context;     /* tokens a session can hold; 0: the model's, at most 4096, and less where memory is short */
-    uint32_t sessions;    /* sessions open at once; 0: 1 */
-    uint32_t batch;       /* tokens of one forward pass at most; 0: 256. Where memory is short 256, 128, 64 or 32 */
-    uint32_t threads;     /* at most as many as processors this process may use; 0: the fast ones of those */
-    mote_kv_type kv_keys; /* AUTO: F16, or Q8 or Q4 where memory is short */
+    uint32_t context;  /* tokens a session can hold; 0: the model's, at most 4096, and less where memory is short */
+    uint32_t sessions; /* sessions open at once; 0: 1 */
+    uint32_t batch;    /* tokens of one forward pass at most; 0: 256. Where memory is short 256, 128 … down to 16 */
+    uint32_t threads;  /* at most as many as processors this process may use; 0: the fast ones of those */
+    mote_kv_type kv_keys;     /* AUTO: F16, or Q8 or Q4 where memory is short */
     mote_kv_type kv_values;   /* the same */
     uint32_t decode_threads;  /* for steps of up to 8 tokens; 0: `threads` */
     uint32_t prefill_threads; /* for longer ones; 0: `threads` */
@@ -267,7 +267,9 @@ typedef struct mote_engine_options {
      * as the memory is not needed for open sessions. So many bytes are reserved for it alone, and used when there is
      * something to keep; 0: none. */
     uint64_t prefix_cache_bytes;
-    bool forgetful; /* keep nothing, and let sessions share nothing that they have not been told to: for measuring */
+    /* Keep nothing, and let sessions share nothing that they have not been told to: for measuring. Not with a cache
+     * directory. */
+    bool forgetful;
     /* A directory that keeps what prompts have left in the KV cache beyond the engine's life, so that they need not be
      * computed after a restart; NULL: none. It is made if it is not there, for its owner alone. Who can read it can read
      * the prompts. What is torn, foreign or of another model is not used. */

@@ -47,6 +47,8 @@ static mote_status choose(mote_engine *e, const mote_engine_options *wish, mote_
         return fail(error, MOTE_E_ARGUMENT,
                     "KV types %d and %d; choose MOTE_KV_AUTO, MOTE_KV_F16, MOTE_KV_F32, MOTE_KV_Q8 or MOTE_KV_Q4",
                     (int)wish->kv_keys, (int)wish->kv_values);
+    if (wish->forgetful && wish->cache_directory != NULL)
+        return fail(error, MOTE_E_ARGUMENT, "an engine that keeps nothing and a cache directory; choose one of them");
     uint32_t context = wish->context != 0 ? wish->context : smaller(c->context, DEFAULT_CONTEXT);
     e->info = (mote_engine_info){
         .context = context,

@@ -11,7 +11,7 @@
 
 /* ---- the order in which things give way ---- */
 
-static const uint32_t batch_sizes[] = {512, 256, 128, 64, 32};
+static const uint32_t batch_sizes[] = {512, 256, 128, 64, 32, 16};
 static const struct kv_pair {
     mote_kv_type keys, values;
 } kv_pairs[] = {
@@ -28,12 +28,12 @@ enum {
 enum {
     CODE = 1 << 20,          /* of the library and of libc that has not run yet when a plan is made */
     CODE_LOADED = 600 << 10, /* the same once a model is loaded */
-    STEP = 1 << 20,     /* what the process had before is rounded up to whole steps, and to four at the least: where */
-    LEAST_STEPS = 4,    /* pages of code happen to be in memory shall not change a choice */
-    THREAD = 48 << 10,  /* of a thread's stack and the system's own of it */
-    GUARD = 4 << 10,    /* of address space beside a stack */
-    CANDIDATE = 16 + 4, /* of the sampler, for each token of the vocabulary */
-    TEXT = 32,          /* of a prompt and its ids, for each token of context */
+    STEP = 1 << 20,    /* what the process had before is rounded up to whole steps, and to four at the least: where */
+    LEAST_STEPS = 4,   /* pages of code happen to be in memory shall not change a choice */
+    THREAD = 48 << 10, /* of a thread's stack and the system's own of it */
+    GUARD = 4 << 10,   /* of address space beside a stack */
+    CANDIDATE = 4,     /* of the sampler, for each token of the vocabulary */
+    TEXT = 32,         /* of a prompt and its ids, for each token of context */
     PAGE = 4 << 10,
     HUGE_PAGE = 2 << 20, /* in which the page cache may hold a file */
 };

@@ -77,18 +77,18 @@ void prefix_disk_close(prefix_disk *disk)
 }
 
 /* The key before a scope's first chunk. */
-static void root_key(prefix_disk *disk, uint32_t kind, uint64_t scope)
+static void root_key(const prefix_disk *disk, uint32_t kind, uint64_t scope, prefix_key *root)
 {
     prefix_facts facts = disk->facts[kind];
     facts.scope = scope != 0 ? &scope : NULL;
     facts.scope_bytes = sizeof scope;
-    prefix_store_root(disk->store, &facts, &disk->parent[kind][0]);
+    prefix_store_root(disk->store, &facts, root);
 }
 
 /* The keys before each chunk of these tokens. */
 static void chain_keys(prefix_disk *disk, uint32_t kind, const int32_t *ids, size_t count, uint64_t scope)
 {
-    root_key(disk, kind, scope);
+    root_key(disk, kind, scope, &disk->parent[kind][0]);
     for (size_t chunk = 0; chunk < count / ATTENTION_CHUNK; chunk++)
         prefix_key_extend(&disk->parent[kind][chunk], ids + chunk * ATTENTION_CHUNK, ATTENTION_CHUNK,
                           &disk->parent[kind][chunk + 1]);
@@ -192,14 +192,18 @@ size_t prefix_disk_load(prefix_disk *disk, kv_cache *kv, uint32_t s, const int32
 
 /* ---- saving ---- */
 
-static void save_page(prefix_disk *disk, kv_cache *kv, uint32_t kind, uint32_t s, size_t chunk, size_t length)
+static const int32_t *ids_of_chunk(const kv_cache *kv, uint32_t s, size_t chunk)
 {
-    size_t count = smaller(length - chunk * ATTENTION_CHUNK, ATTENTION_CHUNK);
-    uint32_t page = kv->table[kind][s * kv->view.chunks + chunk];
-    uint32_t whole = kv->table[KV_WHOLE][s * kv->view.chunks + chunk];
-    size_t segments = fill_segments(disk, kv, kind, page, count);
-    prefix_store_save(disk->store, &disk->parent[kind][chunk], kv->ids + whole * kv->page_positions, count,
-                      disk->segment, segments, NULL); /* whatever goes wrong, the store has said it */
+    return kv->ids + kv->table[KV_WHOLE][s * kv->view.chunks + chunk] * kv->page_positions;
+}
+
+static void save_page(prefix_disk *disk, kv_cache *kv, const prefix_saving *at, uint32_t s, size_t length)
+{
+    size_t count = smaller(length - at->chunk * ATTENTION_CHUNK, ATTENTION_CHUNK);
+    uint32_t page = kv->table[at->kind][s * kv->view.chunks + at->chunk];
+    size_t segments = fill_segments(disk, kv, at->kind, page, count);
+    prefix_store_save(disk->store, &at->parent, ids_of_chunk(kv, s, at->chunk), count, disk->segment, segments,
+                      NULL); /* whatever goes wrong, the store has said it */
 }
 
 /* Can `s` be continued after `length` tokens, for which it needs sliding pages of the chunk? */
@@ -209,33 +213,34 @@ static bool needs_chunk(const kv_cache *kv, uint32_t s, size_t length, size_t ch
            chunk >= kv_first_seen(kv, length) / ATTENTION_CHUNK && chunk * ATTENTION_CHUNK < length;
 }
 
-static void save_windows(prefix_disk *disk, kv_cache *kv, uint32_t s, size_t length, size_t chunk)
+static void save_windows(prefix_disk *disk, kv_cache *kv, const prefix_saving *at, uint32_t s, size_t length)
 {
-    if (needs_chunk(kv, s, length, chunk))
-        save_page(disk, kv, KV_SLIDING, s, chunk, length);
+    if (needs_chunk(kv, s, length, at->chunk))
+        save_page(disk, kv, at, s, length);
     for (uint32_t q = kv->sessions; q < kv->sequences; q++) {
         const kv_sequence *kept = &kv->sequence[q];
-        if (kept->length <= length && kept->scope == kv->sequence[s].scope && needs_chunk(kv, q, kept->length, chunk) &&
-            kv_same(kv, q, s, kept->length))
-            save_page(disk, kv, KV_SLIDING, q, chunk, kept->length);
+        if (kept->length <= length && kept->scope == kv->sequence[s].scope &&
+            needs_chunk(kv, q, kept->length, at->chunk) && kv_same(kv, q, s, kept->length))
+            save_page(disk, kv, at, q, kept->length);
     }
 }
 
-bool prefix_disk_save(prefix_disk *disk, kv_cache *kv, uint32_t s, size_t length, size_t piece)
+bool prefix_disk_save(prefix_disk *disk, kv_cache *kv, uint32_t s, size_t length, prefix_saving *at)
 {
-    size_t chunks = (length + ATTENTION_CHUNK - 1) / ATTENTION_CHUNK, chunk = piece % larger(chunks, 1);
-    uint32_t kind = (uint32_t)(piece / larger(chunks, 1));
-    if (length < PREFIX_DISK_LEAST || length > kv->sequence[s].length || kind >= kv->kinds)
-        return false;
-    root_key(disk, kind, kv->sequence[s].scope);
-    for (size_t before = 0; before < chunk; before++) {
-        uint32_t page = kv->table[KV_WHOLE][s * kv->view.chunks + before];
-        prefix_key_extend(&disk->parent[kind][before], kv->ids + page * kv->page_positions, ATTENTION_CHUNK,
-                          &disk->parent[kind][before + 1]);
+    size_t chunks = (length + ATTENTION_CHUNK - 1) / ATTENTION_CHUNK;
+    if (at->chunk == chunks) {
+        at->kind++;
+        at->chunk = 0;
     }
-    if (kind == KV_WHOLE)
-        save_page(disk, kv, kind, s, chunk, length);
+    if (length < PREFIX_DISK_LEAST || length > kv->sequence[s].length || at->kind >= kv->kinds)
+        return false;
+    if (at->chunk == 0)
+        root_key(disk, at->kind, kv->sequence[s].scope, &at->parent);
+    if (at->kind == KV_WHOLE)
+        save_page(disk, kv, at, s, length);
     else
-        save_windows(disk, kv, s, length, chunk);
+        save_windows(disk, kv, at, s, length);
+    if (++at->chunk < chunks)
+        prefix_key_extend(&at->parent, ids_of_chunk(kv, s, at->chunk - 1), ATTENTION_CHUNK, &at->parent);
     return true;
 }

@@ -25,8 +25,15 @@ void prefix_disk_close(prefix_disk *disk);
  * turned out while reading that it has not. Returns how many of them it knows, which may be more than can be gone on from. */
 size_t prefix_disk_load(prefix_disk *disk, kv_cache *kv, uint32_t s, const int32_t *ids, size_t count);
 
+/* How far a save has come; {0}: it begins. */
+typedef struct prefix_saving {
+    uint32_t kind;
+    size_t chunk;
+    prefix_key parent; /* of the chunk's page */
+} prefix_saving;
+
 /* Writes what is not there yet of the first `length` tokens of `s`: piece after piece, so that the lock need not be held for
- * long. `piece` counts from 0; false: that was the last. */
-bool prefix_disk_save(prefix_disk *disk, kv_cache *kv, uint32_t s, size_t length, size_t piece);
+ * long. The tokens stay the same from one piece to the next. False: there was nothing left. */
+bool prefix_disk_save(prefix_disk *disk, kv_cache *kv, uint32_t s, size_t length, prefix_saving *saving);
 
 #endif

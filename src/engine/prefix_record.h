@@ -13,10 +13,11 @@ enum {
 };
 
 typedef enum prefix_record_state {
-    PREFIX_RECORD_SOUND,     /* header and ids are as they were written, and the file is as long as they say */
-    PREFIX_RECORD_FOREIGN,   /* does not begin like a record */
-    PREFIX_RECORD_UNUSABLE,  /* another version, another secret, torn, or tampered with */
-    PREFIX_RECORD_UNREADABLE /* errno says why */
+    PREFIX_RECORD_SOUND,      /* header and ids are as they were written, and the file is as long as they say */
+    PREFIX_RECORD_FOREIGN,    /* does not begin like a record */
+    PREFIX_RECORD_UNUSABLE,   /* another version, another secret, torn, or tampered with */
+    PREFIX_RECORD_UNREADABLE, /* errno says why */
+    PREFIX_RECORD_LATER /* the process has no descriptor or memory left, which errno says: nothing is known of it */
 } prefix_record_state;
 
 typedef struct prefix_record {

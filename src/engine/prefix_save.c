@@ -25,6 +25,11 @@ static mote_status fail_saying(prefix_store *store, unsigned kind, const mote_er
 static mote_status fail_disk(prefix_store *store, int number, mote_error *error)
 {
     mote_error own;
+    if (prefix_store_may_pass(number)) {
+        fail(&own, MOTE_E_IO, "%s: cannot be written now (%s), so that this prompt is not kept; raise ulimit -n",
+             store->path, strerror(number));
+        return fail_saying(store, SAY_LATER, &own, error);
+    }
     bool full = number == ENOSPC || number == EDQUOT;
     store->rests_until = clock_seconds() + REST;
     fail(&own, MOTE_E_IO, "%s: cannot be written (%s), so that nothing more is kept for an hour; %s", store->path,

@@ -54,13 +54,26 @@ static bool key_of_name(const char *name, prefix_key *key)
     return strcmp(again, name) == 0;
 }
 
+bool prefix_store_may_pass(int number)
+{
+    return number == EMFILE || number == ENFILE || number == ENOMEM;
+}
+
+/* What cannot be opened now may be as sound as ever. */
+static prefix_record_state state_of_errno(void)
+{
+    if (prefix_store_may_pass(errno))
+        return PREFIX_RECORD_LATER;
+    return errno == EPERM ? PREFIX_RECORD_FOREIGN : PREFIX_RECORD_UNREADABLE;
+}
+
 prefix_record_state prefix_store_open_record(prefix_store *store, const prefix_key *key, int *file, struct stat *about)
 {
     char name[PREFIX_NAME];
     prefix_store_name(key, name);
     *file = prefix_files_read(store->directory, name, about);
     if (*file < 0)
-        return errno == EPERM ? PREFIX_RECORD_FOREIGN : PREFIX_RECORD_UNREADABLE;
+        return state_of_errno();
     prefix_record_state state = prefix_record_read(&store->record, *file, (uint64_t)about->st_size, &store->secret);
     if (state == PREFIX_RECORD_SOUND && memcmp(&store->record.key, key, sizeof *key) != 0)
         state = PREFIX_RECORD_UNUSABLE; /* a record under another's name */
@@ -106,6 +119,11 @@ static void look_at_record(prefix_store *store, const char *name, const prefix_k
         return;
     } else if (state == PREFIX_RECORD_UNREADABLE && errno == ENOENT) {
         return; /* removed by another process meanwhile */
+    } else if (state == PREFIX_RECORD_LATER) {
+        if (known != NULL)
+            known->present = true;
+        store->look_again = true;
+        return;
     }
     if (prefix_index_add(&store->index, &entry) == NULL)
         store->foreign++; /* more records than an index holds */
@@ -131,6 +149,7 @@ static void scan(prefix_store *store)
     size_t names = 0;
     prefix_index *index = &store->index;
     store->foreign = 0;
+    store->look_again = false;
     for (size_t i = 0; i < index->count; i++)
         index->entry[i].present = false;
     rewinddir(store->listing);
@@ -158,8 +177,8 @@ void prefix_store_looked(prefix_store *store)
 void prefix_store_look(prefix_store *store)
 {
     struct stat about;
-    if (fstat(store->directory, &about) != 0 ||
-        (about.st_mtim.tv_sec == store->changed.tv_sec && about.st_mtim.tv_nsec == store->changed.tv_nsec))
+    if (fstat(store->directory, &about) != 0 || (!store->look_again && about.st_mtim.tv_sec == store->changed.tv_sec &&
+                                                 about.st_mtim.tv_nsec == store->changed.tv_nsec))
         return;
     scan(store);
     store->changed = about.st_mtim;
@@ -326,6 +345,12 @@ static mote_status fail_record(prefix_store *store, const prefix_key *key, prefi
     mote_error own;
     char name[PREFIX_NAME];
     prefix_store_name(key, name);
+    if (state == PREFIX_RECORD_LATER) {
+        fail(&own, MOTE_E_IO, "%s/%s: cannot be opened now (%s), so that it is computed again; raise ulimit -n",
+             store->path, name, strerror(number));
+        prefix_store_say(store, SAY_LATER, &own);
+        return fail(error, own.status, "%s", own.text);
+    }
     forget(store, key, state == PREFIX_RECORD_FOREIGN || (state == PREFIX_RECORD_UNREADABLE && number == ENOENT));
     if (state == PREFIX_RECORD_UNREADABLE && number == ENOENT) /* another process made room */
         return fail(error, MOTE_E_IO, "%s/%s: was removed meanwhile; compute it again", store->path, name);

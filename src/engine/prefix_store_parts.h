@@ -18,7 +18,8 @@ enum {
     SAY_DISK = 8,
     SAY_DAY = 16,
     SAY_SIZE = 32,
-    SAY_CROWDED = 64
+    SAY_CROWDED = 64,
+    SAY_LATER = 128
 };
 
 enum { PREFIX_STORE_SPARE = 64 * 1024 };
@@ -33,6 +34,7 @@ struct prefix_store {
     double rests_until; /* CLOCK_MONOTONIC: nothing is written before */
     size_t foreign;
     struct timespec changed; /* the directory, when it was last looked at */
+    bool look_again;         /* some of it could not be opened then */
     keyed_hash_key secret;
     prefix_quota quota;
     prefix_record record; /* the one at hand */
@@ -46,6 +48,9 @@ mote_status prefix_store_say(prefix_store *store, unsigned kind, const mote_erro
 /* Brings the index in line with the directory, where it has changed; prefix_store_looked afterwards spares the next look. */
 void prefix_store_look(prefix_store *store);
 void prefix_store_looked(prefix_store *store);
+
+/* Is it the process, and not the disk, that lacks something? */
+bool prefix_store_may_pass(int number);
 
 void prefix_store_name(const prefix_key *key, char name[PREFIX_NAME]);
 

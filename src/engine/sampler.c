@@ -14,26 +14,25 @@ enum {
     BLOCK = 64 /* logits that are passed over at once */
 };
 
-typedef struct candidate {
+typedef struct token_count {
     mote_token token;
-    float logit;
-    float p;
-    float rank; /* what the heap orders by: larger is better */
-} candidate;
+    uint32_t count;
+} token_count;
 
 struct mote_sampler {
     mote_sampling options; /* bias points to the copy below */
     mote_logit_bias *bias;
     size_t vocabulary;
-    candidate *candidate; /* [room] */
+    mote_token *candidate; /* [room]; no more than ids, since there may be one for each token of a vocabulary */
     size_t room;
     uint64_t drawn; /* random numbers so far */
 
-    /* Penalties: the last penalty_window tokens as a ring, and how often each token is among them. */
+    /* Penalties: the last penalty_window tokens as a ring, and how often each of them is in it, in no order. */
     mote_token *recent;
     size_t recent_count;
     size_t recent_next;
-    int32_t *occurrences; /* [vocabulary] */
+    token_count *seen; /* [penalty_window] */
+    size_t seen_count;
 };
 
 void mote_sampling_init(mote_sampling *sampling)
@@ -111,8 +110,8 @@ static bool allocate(mote_sampler *s, const mote_sampling *o)
     if (!penalises(o))
         return true;
     s->recent = malloc(o->penalty_window * sizeof *s->recent);
-    s->occurrences = calloc(s->vocabulary, sizeof *s->occurrences);
-    return s->recent != NULL && s->occurrences != NULL;
+    s->seen = malloc(o->penalty_window * sizeof *s->seen);
+    return s->recent != NULL && s->seen != NULL;
 }
 
 mote_status mote_sampler_open(mote_sampler **out, const mote_model *m, const mote_sampling *sampling, mote_error *error)
@@ -151,67 +150,84 @@ void mote_sampler_close(mote_sampler *s)
     free(s->bias);
     free(s->candidate);
     free(s->recent);
-    free(s->occurrences);
+    free(s->seen);
     free(s);
 }
 
 /* ---- bias and penalties: on the logits themselves ---- */
 
+/* The place of a token among those seen; their number if it is not there. */
+static size_t find_seen(const mote_sampler *s, mote_token token)
+{
+    size_t at = 0;
+    while (at < s->seen_count && s->seen[at].token != token)
+        at++;
+    return at;
+}
+
 void mote_sampler_accept(mote_sampler *s, mote_token token)
 {
     if (s->recent == NULL || token < 0 || (size_t)token >= s->vocabulary)
         return;
-    if (s->recent_count == s->options.penalty_window)
-        s->occurrences[s->recent[s->recent_next]]--;
-    else
+    if (s->recent_count == s->options.penalty_window) {
+        size_t old = find_seen(s, s->recent[s->recent_next]);
+        if (--s->seen[old].count == 0)
+            s->seen[old] = s->seen[--s->seen_count];
+    } else {
         s->recent_count++;
+    }
+    size_t at = find_seen(s, token);
+    if (at == s->seen_count)
+        s->seen[s->seen_count++] = (token_count){.token = token};
+    s->seen[at].count++;
     s->recent[s->recent_next] = token;
-    s->occurrences[token]++;
     s->recent_next = (s->recent_next + 1) % s->options.penalty_window;
 }
 
-/* Repetition as in CTRL (Keskar et al. 2019), presence and frequency as in OpenAI's API. Each token once: its count is
- * negated while it is done. */
-static void penalise(mote_sampler *s, float *logits)
+/* Repetition as in CTRL (Keskar et al. 2019), presence and frequency as in OpenAI's API. Each token once. */
+static void penalise(const mote_sampler *s, float *logits)
 {
     const mote_sampling *o = &s->options;
-    for (size_t i = 0; i < s->recent_count; i++) {
-        mote_token token = s->recent[i];
-        int32_t count = s->occurrences[token];
-        if (count < 0)
-            continue;
-        float logit = logits[token];
-        logit = logit > 0 ? logit / o->repeat_penalty : logit * o->repeat_penalty;
-        logits[token] = logit - (float)count * o->frequency_penalty - o->presence_penalty;
-        s->occurrences[token] = -count;
-    }
-    for (size_t i = 0; i < s->recent_count; i++) {
-        int32_t *count = &s->occurrences[s->recent[i]];
-        *count = *count < 0 ? -*count : *count;
+    for (size_t i = 0; i < s->seen_count; i++) {
+        float *logit = &logits[s->seen[i].token];
+        *logit = *logit > 0 ? *logit / o->repeat_penalty : *logit * o->repeat_penalty;
+        *logit = *logit - (float)s->seen[i].count * o->frequency_penalty - o->presence_penalty;
     }
 }
 
 /* ---- candidates ---- */
 
-static bool better(const candidate *a, const candidate *b)
+/* What candidates are ordered by: the largest logit first, or the one nearest to a centre. Ties: the smaller id. */
+typedef struct order {
+    const float *logits;
+    bool centred;
+    float centre;
+} order;
+
+static bool better(const order *by, mote_token a, mote_token b)
 {
-    return a->rank != b->rank ? a->rank > b->rank : a->token < b->token;
+    float x = by->logits[a], y = by->logits[b];
+    if (by->centred) {
+        x = -fabsf(x - by->centre);
+        y = -fabsf(y - by->centre);
+    }
+    return x != y ? x > y : a < b;
 }
 
-static void swap(candidate *a, candidate *b)
+static void swap(mote_token *a, mote_token *b)
 {
-    candidate c = *a;
+    mote_token c = *a;
     *a = *b;
     *b = c;
 }
 
-static void sift_down(candidate *heap, size_t count, size_t at)
+static void sift_down(const order *by, mote_token *heap, size_t count, size_t at)
 {
     for (;;) {
         size_t best = at, left = 2 * at + 1;
-        if (left < count && better(&heap[left], &heap[best]))
+        if (left < count && better(by, heap[left], heap[best]))
             best = left;
-        if (left + 1 < count && better(&heap[left + 1], &heap[best]))
+        if (left + 1 < count && better(by, heap[left + 1], heap[best]))
             best = left + 1;
         if (best == at)
             return;
@@ -220,47 +236,55 @@ static void sift_down(candidate *heap, size_t count, size_t at)
     }
 }
 
-/* Keeps the best by rank, best first: `most` of them, or fewer if their p already sums to `mass`. */
-static size_t keep_best(candidate *c, size_t count, size_t most, double mass)
+/* A softmax over candidates: p of a logit is exp((logit − most) ÷ temperature) ÷ sum. */
+typedef struct softmax {
+    const float *logits;
+    float most;
+    float temperature;
+    double sum;
+} softmax;
+
+static double weight_of(const softmax *f, mote_token token)
+{
+    return (double)expf((f->logits[token] - f->most) / f->temperature);
+}
+
+static softmax softmax_of(const float *logits, const mote_token *c, size_t count, float temperature)
+{
+    softmax f = {.logits = logits, .most = logits[c[0]], .temperature = temperature};
+    for (size_t i = 1; i < count; i++)
+        f.most = logits[c[i]] > f.most ? logits[c[i]] : f.most;
+    for (size_t i = 0; i < count; i++)
+        f.sum += weight_of(&f, c[i]);
+    return f;
+}
+
+/* Keeps the first in an order, in that order: `most` of them, or fewer if `f` is given and their p already sum to `mass`. */
+static size_t keep_best(const order *by, mote_token *c, size_t count, size_t most, const softmax *f, float mass)
 {
     for (size_t i = count / 2; i-- > 0;)
-        sift_down(c, count, i);
+        sift_down(by, c, count, i);
     size_t kept = 0;
     double sum = 0;
-    while (kept < count && kept < most && (kept == 0 || sum < mass)) {
+    while (kept < count && kept < most && (kept == 0 || f == NULL || sum < (double)mass * f->sum)) {
         size_t last = count - 1 - kept++;
-        sum += (double)c[0].p;
+        sum += f != NULL ? weight_of(f, c[0]) : 0;
         swap(&c[0], &c[last]);
-        sift_down(c, last, 0);
+        sift_down(by, c, last, 0);
     }
     for (size_t i = 0, j = count - 1; i < j; i++, j--)
         swap(&c[i], &c[j]);
     return kept;
 }
 
-/* p = softmax(logit ÷ temperature) over what is left. */
-static void softmax(candidate *c, size_t count, float temperature)
-{
-    float most = c[0].logit;
-    for (size_t i = 1; i < count; i++)
-        most = c[i].logit > most ? c[i].logit : most;
-    double sum = 0;
-    for (size_t i = 0; i < count; i++) {
-        c[i].p = expf((c[i].logit - most) / temperature);
-        sum += (double)c[i].p;
-    }
-    for (size_t i = 0; i < count; i++)
-        c[i].p = (float)((double)c[i].p / sum);
-}
-
 /* A broken model gives infinities and NaN, and large biases give them too. NaN compares with nothing: such a token comes
  * last. What is left are numbers, of which a softmax always has a largest. */
-static candidate candidate_of(const float *logits, size_t token)
+static void make_numbers(float *logits, size_t count)
 {
-    float logit = logits[token];
-    logit = logit >= -FLT_MAX ? logit : -FLT_MAX;
-    logit = logit <= FLT_MAX ? logit : FLT_MAX;
-    return (candidate){.token = (mote_token)token, .logit = logit, .rank = logit};
+    for (size_t i = 0; i < count; i++) {
+        float logit = logits[i] >= -FLT_MAX ? logits[i] : -FLT_MAX;
+        logits[i] = logit <= FLT_MAX ? logit : FLT_MAX;
+    }
 }
 
 /* Without a way out of the loop, so that compilers make vectors of it. */
@@ -275,8 +299,9 @@ static bool any_above(const float logits[BLOCK], float bound)
 /* The k best, best first. There is room for more than k: when it is full the best are kept, and from then on only a logit
  * larger than the last of them is of interest (an equal one has the larger id). Such become rare soon, and most of a
  * vocabulary is passed over a block at a time. */
-static size_t take_top_k(candidate *c, size_t room, const float *logits, size_t count, size_t k)
+static size_t take_top_k(mote_token *c, size_t room, const float *logits, size_t count, size_t k)
 {
+    const order by_logit = {.logits = logits};
     size_t taken = 0;
     float bound = -INFINITY; /* less than any candidate's */
     for (size_t begin = 0; begin < count; begin += BLOCK) {
@@ -284,50 +309,47 @@ static size_t take_top_k(candidate *c, size_t room, const float *logits, size_t 
         if (bound > -INFINITY && end - begin == BLOCK && !any_above(logits + begin, bound))
             continue;
         for (size_t i = begin; i < end; i++) {
-            candidate next = candidate_of(logits, i);
-            if (next.logit <= bound)
+            if (logits[i] <= bound)
                 continue;
-            c[taken++] = next;
+            c[taken++] = (mote_token)i;
             if (taken == room) {
-                taken = keep_best(c, taken, k, 1);
-                bound = c[taken - 1].logit;
+                taken = keep_best(&by_logit, c, taken, k, NULL, 1);
+                bound = logits[c[taken - 1]];
             }
         }
     }
-    return keep_best(c, taken, k, 1);
+    return keep_best(&by_logit, c, taken, k, NULL, 1);
 }
 
-/* Those whose surprise is nearest to the expected one (Meister et al. 2023). */
-static size_t keep_typical(candidate *c, size_t count, float mass)
+/* Those whose surprise, −log p, is nearest to the expected one (Meister et al. 2023): that of a logit at the centre,
+ * which is the mean of logits by p. */
+static size_t keep_typical(const float *logits, mote_token *c, size_t count, float mass)
 {
-    softmax(c, count, 1);
-    double entropy = 0;
-    for (size_t i = 0; i < count; i++)
-        entropy -= c[i].p > 0 ? (double)c[i].p * log((double)c[i].p) : 0;
-    for (size_t i = 0; i < count; i++)
-        c[i].rank = c[i].p > 0 ? -fabsf((float)(-log((double)c[i].p) - entropy)) : -INFINITY;
-    return keep_best(c, count, count, (double)mass);
+    softmax f = softmax_of(logits, c, count, 1);
+    double below = 0; /* Σ p (logit − most); where p is 0 the product is, however low the logit */
+    for (size_t i = 0; i < count; i++) {
+        double share = weight_of(&f, c[i]);
+        below += share > 0 ? share * (double)(logits[c[i]] - f.most) : 0;
+    }
+    order near = {.logits = logits, .centred = true, .centre = f.most + (float)(below / f.sum)};
+    return keep_best(&near, c, count, count, &f, mass);
 }
 
 /* The nucleus (Holtzman et al. 2020). */
-static size_t keep_top_p(candidate *c, size_t count, float mass)
+static size_t keep_top_p(const float *logits, mote_token *c, size_t count, float mass)
 {
-    softmax(c, count, 1);
-    for (size_t i = 0; i < count; i++)
-        c[i].rank = c[i].p;
-    return keep_best(c, count, count, (double)mass);
+    softmax f = softmax_of(logits, c, count, 1);
+    const order by_logit = {.logits = logits};
+    return keep_best(&by_logit, c, count, count, &f, mass);
 }
 
 /* Those at least min_p times as likely as the likeliest (Nguyen et al. 2024). */
-static size_t keep_min_p(candidate *c, size_t count, float min_p)
+static size_t keep_min_p(const float *logits, mote_token *c, size_t count, float min_p)
 {
-    softmax(c, count, 1);
-    float most = 0;
-    for (size_t i = 0; i < count; i++)
-        most = c[i].p > most ? c[i].p : most;
+    softmax f = softmax_of(logits, c, count, 1);
     size_t kept = 0;
     for (size_t i = 0; i < count; i++)
-        if (c[i].p >= min_p * most)
+        if (weight_of(&f, c[i]) >= (double)min_p)
             c[kept++] = c[i];
     return kept;
 }
@@ -341,37 +363,38 @@ static double draw(mote_sampler *s)
     return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
 }
 
-static mote_token draw_candidate(mote_sampler *s, candidate *c, size_t count)
+static mote_token draw_candidate(mote_sampler *s, const float *logits, const mote_token *c, size_t count)
 {
-    softmax(c, count, s->options.temperature);
-    double left = draw(s);
+    softmax f = softmax_of(logits, c, count, s->options.temperature);
+    double left = draw(s) * f.sum;
     for (size_t i = 0; i + 1 < count; i++) {
-        left -= (double)c[i].p;
+        left -= weight_of(&f, c[i]);
         if (left < 0)
-            return c[i].token;
+            return c[i];
     }
-    return c[count - 1].token;
+    return c[count - 1];
 }
 
-static mote_token pick(mote_sampler *s, const float *logits)
+static mote_token pick(mote_sampler *s, float *logits)
 {
     const mote_sampling *o = &s->options;
-    candidate *c = s->candidate;
+    mote_token *c = s->candidate;
     size_t count = s->vocabulary;
+    make_numbers(logits, count);
     if (o->top_k > 0 && o->top_k < count)
         count = take_top_k(c, s->room, logits, count, o->top_k);
     else
         for (size_t i = 0; i < count; i++)
-            c[i] = candidate_of(logits, i);
+            c[i] = (mote_token)i;
     if (o->temperature == 0)
-        return c[0].token;
+        return c[0];
     if (o->typical_p < 1)
-        count = keep_typical(c, count, o->typical_p);
+        count = keep_typical(logits, c, count, o->typical_p);
     if (o->top_p < 1)
-        count = keep_top_p(c, count, o->top_p);
+        count = keep_top_p(logits, c, count, o->top_p);
     if (o->min_p > 0)
-        count = keep_min_p(c, count, o->min_p);
-    return draw_candidate(s, c, count);
+        count = keep_min_p(logits, c, count, o->min_p);
+    return draw_candidate(s, logits, c, count);
 }
 
 mote_token mote_sampler_pick(mote_sampler *s, float *logits)

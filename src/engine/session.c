@@ -122,12 +122,13 @@ void mote_session_save(mote_session *s, size_t length)
 {
     mote_engine *e = s->engine;
     bool more = e->disk != NULL;
+    prefix_saving saving = {0};
     atomic_store(&s->cancel, false);
-    for (size_t piece = 0; more && !atomic_load(&s->cancel); piece++) {
+    while (more && !atomic_load(&s->cancel)) {
         while (atomic_load(&e->waiting) > 0) /* a mutex may well be taken again by who has just let go of it */
             sched_yield();
         engine_lock(e);
-        more = prefix_disk_save(e->disk, &e->kv, s->index, length, piece);
+        more = prefix_disk_save(e->disk, &e->kv, s->index, length, &saving);
         engine_unlock(e);
     }
 }

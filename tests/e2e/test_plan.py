@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 
+from control_group import ControlGroup
 from e2e_support import IM_END, MOTE, PATIENCE, Case, environment, main, mote, tiny_model
 
 PARTS = ("weights_bytes", "kv_bytes", "activations_bytes", "tokenizer_bytes", "program_bytes")
@@ -32,32 +33,6 @@ def limited(kind, most):
 def is_plain_program():
     """Is its memory its own? Not that of one under a sanitizer or an emulator, which take terabytes."""
     return mote("version", preexec_fn=limited(resource.RLIMIT_AS, 1 << 30)).status == 0
-
-
-class ControlGroup:
-    """A memory cgroup below this process's own, where one may be made. Of version 1: of version 2, a group that has
-    processes in it cannot have groups below."""
-
-    def __init__(self):
-        with open("/proc/self/cgroup", encoding="ascii") as file:
-            own = re.search(r"^\d+:memory:(/.*)$", file.read(), re.MULTILINE)
-        if own is None:
-            raise OSError("no memory control group of version 1")
-        self.path = f"/sys/fs/cgroup/memory{own.group(1)}/mote-test-{os.getpid()}"
-        os.mkdir(self.path)
-
-    def limit(self, most):
-        self.write("memory.limit_in_bytes", most)
-
-    def enter(self):
-        self.write("cgroup.procs", os.getpid())
-
-    def write(self, name, value):
-        with open(f"{self.path}/{name}", "w", encoding="ascii") as file:
-            file.write(str(int(value)))
-
-    def close(self):
-        os.rmdir(self.path)
 
 
 class Plan(Case):

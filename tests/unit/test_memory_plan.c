@@ -175,21 +175,21 @@ static void expect_choice(const file *f, uint64_t rest, mote_engine_options wish
 static void the_order(void **state)
 {
     file *f = *state;
-    const uint32_t batches[] = {512, 256, 128, 64, 32};
-    for (size_t i = 0; i < 5; i++) {
+    const uint32_t batches[] = {512, 256, 128, 64, 32, 16};
+    for (size_t i = 0; i < 6; i++) {
         uint64_t rest = rest_of(f, 8192, batches[i], MOTE_KV_F16);
         expect_choice(f, rest, (mote_engine_options){.context = 8192, .batch = 512}, 8192, batches[i], MOTE_KV_F16);
     }
-    uint64_t rest = rest_of(f, 8192, 32, MOTE_KV_F16) - 1;
+    uint64_t rest = rest_of(f, 8192, 16, MOTE_KV_F16) - 1;
     expect_choice(f, rest, (mote_engine_options){.context = 8192}, 8192, 256, MOTE_KV_Q8);
     expect_choice(f, rest, (mote_engine_options){.context = 8192, .batch = 100}, 8192, 100, MOTE_KV_Q8);
     rest = rest_of(f, 8192, 64, MOTE_KV_Q8);
     expect_choice(f, rest, (mote_engine_options){.context = 8192}, 8192, 64, MOTE_KV_Q8);
-    rest = rest_of(f, 8192, 32, MOTE_KV_Q8) - 1;
+    rest = rest_of(f, 8192, 16, MOTE_KV_Q8) - 1;
     mote_memory_plan p = plan_well_within(f, rest, (mote_engine_options){.context = 8192});
     assert_int_equal(p.kv_keys, MOTE_KV_Q4); /* they lose less by it than values */
     assert_int_equal(p.kv_values, MOTE_KV_Q8);
-    rest = rest_of(f, 4096, 32, MOTE_KV_Q4) - 1; /* 4096 is the default, not a wish */
+    rest = rest_of(f, 4096, 16, MOTE_KV_Q4) - 1; /* 4096 is the default, not a wish */
     p = plan_well_within(f, rest, (mote_engine_options){0});
     assert_true(p.context < 4096 && p.context % 256 == 0 && p.context >= 2048);
     assert_int_equal(p.kv_keys, MOTE_KV_Q4);
@@ -198,7 +198,7 @@ static void the_order(void **state)
 static void what_was_wished_stays(void **state)
 {
     file *f = *state;
-    uint64_t rest = rest_of(f, 8192, 32, MOTE_KV_F16) - 1;
+    uint64_t rest = rest_of(f, 8192, 16, MOTE_KV_F16) - 1;
     mote_memory_plan p;
     mote_error error = {0};
     assert_int_equal(plan_within(f, rest, (mote_engine_options){.context = 8192, KV_BOTH(MOTE_KV_F16)}, &p, &error),
@@ -210,12 +210,15 @@ static void what_was_wished_stays(void **state)
     assert_true(p.context_fits >= 7000 && p.context_fits < 8192);
     expect_sentence(&error, MOTE_E_MEMORY, "--kv q8");
     /* Without a wish for a type, the context alone is what could give way. */
-    rest = rest_of(f, 8192, 32, MOTE_KV_Q4) - 1;
+    rest = rest_of(f, 8192, 16, MOTE_KV_Q4) - 1;
     assert_int_equal(plan_within(f, rest, (mote_engine_options){.context = 8192}, &p, &error), MOTE_E_MEMORY);
     char advice[32];
     snprintf(advice, sizeof advice, "--ctx %u)", p.context_fits);
     expect_sentence(&error, MOTE_E_MEMORY, advice);
-    expect_choice(f, rest, (mote_engine_options){.context = p.context_fits}, p.context_fits, 32, MOTE_KV_Q4);
+    mote_engine_options smaller = {.context = p.context_fits};
+    p = plan_well_within(f, rest, smaller);
+    assert_int_equal(p.context, smaller.context);
+    assert_int_equal(p.kv_values, MOTE_KV_Q4);
 }
 
 static void what_never_fits(void **state)

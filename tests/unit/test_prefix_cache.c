@@ -10,6 +10,7 @@
 
 #include "engine/engine.h"
 #include "kv_both.h"
+#include "assert_says.h"
 #include "engine_case.h"
 
 #include <cmocka.h>
@@ -478,6 +479,11 @@ static void forgetful_engines_keep_nothing(void **state)
     mote_session_close(a);
     mote_session_close(b);
     check_nothing_leaks(m.engine);
+    mote_error error;
+    mote_engine *both;
+    mote_engine_options options = {.context = CONTEXT, .forgetful = true, .cache_directory = "/nonexistent/cache"};
+    assert_int_equal(mote_engine_open(&both, m.model, &options, &error), MOTE_E_ARGUMENT);
+    assert_says(error, "choose one of them");
     machine_close(&m);
 }
 

@@ -56,6 +56,41 @@ static void a_full_disk_is_said_once(void **state)
     prefix_store_close(store);
 }
 
+/* What cannot be opened for want of descriptors is as sound as before, and is not the first to make room. */
+static void without_descriptors_nothing_is_lost(void **state)
+{
+    (void)state;
+    number_ids();
+    mote_error error;
+    prefix_store *store = open_store(), *other = open_store();
+    prefix_key root = root_of(store, NULL);
+    prefix_match match;
+    struct rlimit before, none;
+    save_ok(store, &root, my.ids, 3, 1);
+    assert_true(prefix_store_find(store, &root, my.ids, 3, &match));
+    save_ok(other, &root, my.ids + 1, 3, 2); /* of which the first store has yet to learn */
+    getrlimit(RLIMIT_NOFILE, &before);
+    none = before;
+    none.rlim_cur = 0;
+    setrlimit(RLIMIT_NOFILE, &none);
+    prefix_segment segments[] = {{my.at, BLOB}};
+    mote_status loaded = prefix_store_load(store, &root, &match, my.ids, segments, 1, &error);
+    mote_status saved = save(store, &root, my.ids + 2, 3, 3, NULL);
+    setrlimit(RLIMIT_NOFILE, &before);
+    assert_int_equal(loaded, MOTE_E_IO);
+    assert_says(error, "cannot be opened now");
+    assert_int_equal(saved, MOTE_E_IO);
+    assert_int_equal(describe(store).unusable, 0);
+    assert_true(prefix_store_find(store, &root, my.ids, 3, &match));
+    assert_loads(store, &root, &match, my.ids, 1);
+    save_ok(store, &root, my.ids + 2, 3, 3); /* and now it looks again */
+    assert_true(prefix_store_find(store, &root, my.ids + 1, 3, &match));
+    assert_loads(store, &root, &match, my.ids + 1, 2);
+    assert_int_equal(describe(store).records, 3);
+    prefix_store_close(other);
+    prefix_store_close(store);
+}
+
 static void a_small_disk_fills_up(void **state)
 {
     (void)state;
@@ -339,6 +374,7 @@ int main(int count, char **arguments)
         kills = LONG_KILLS;
     const struct CMUnitTest tests[] = {
         IN_FOLDER(a_full_disk_is_said_once),
+        IN_FOLDER(without_descriptors_nothing_is_lost),
         IN_FOLDER(a_small_disk_fills_up),
         IN_FOLDER(directories_that_will_not_do),
         IN_FOLDER(directories_without_permission),
