@@ -86,7 +86,9 @@ INLINE void score(size_t rows, size_t vectors, kv_type type, const score_view *c
     }
     multiply(type, rows, vectors, c->q + row * dim, 1, rows, panel, KV_BLOCK * bytes, WIDE * LANE_COUNT * cell, dim,
              sum);
+#pragma GCC unroll 8
     for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 8
         for (size_t v = 0; v < vectors; v++)
             lanes_store(c->scores + (row + r) * SCORE_STRIDE + (at + v) * LANE_COUNT, sum[r][v]);
 }
@@ -151,20 +153,22 @@ static void weigh_row(const attention_tile *tile, size_t row, const seen_positio
     size_t begin = before > base ? before - base : 0, end = end_for_row(tile, seen, row);
     begin = begin < from ? from : smaller(begin, to);
     end = end < begin ? begin : smaller(end, to);
-    for (size_t i = from; i < begin; i++)
+    size_t first = begin / LANE_COUNT * LANE_COUNT, last = (end + LANE_COUNT - 1) / LANE_COUNT * LANE_COUNT;
+    for (size_t i = first; i < begin; i++)
         scores[i] = -INFINITY;
-    for (size_t i = end; i < to; i++)
+    for (size_t i = end; i < last; i++)
         scores[i] = -INFINITY;
     lanes most = lanes_splat(-INFINITY), sum = {0};
-    for (size_t i = from; i < to; i += LANE_COUNT) {
+    for (size_t i = first; i < last; i += LANE_COUNT)
         most = lanes_most_of(most, lanes_load(scores + i));
-    }
     float top = begin < end ? lanes_most(most) : 0;
-    for (size_t i = from; i < to; i += LANE_COUNT) {
+    for (size_t i = first; i < last; i += LANE_COUNT) {
         lanes w = lanes_exp(lanes_load(scores + i) - top);
         lanes_store(scores + i, w);
         sum += w;
     }
+    memset(scores + from, 0, (first - from) * sizeof *scores);
+    memset(scores + last, 0, (to - last) * sizeof *scores);
     part.most[row] = top;
     part.sum[row] = lanes_sum(sum);
 }
@@ -187,14 +191,18 @@ INLINE void mix(size_t rows, size_t vectors, kv_type type, const mix_view *c, si
     const unsigned char *panel[WIDE];
     lanes sum[TILE_ROWS][WIDE];
     float *out = c->out + row * c->dims + at * LANE_COUNT;
+#pragma GCC unroll 8
     for (size_t v = 0; v < vectors; v++) {
         panel[v] = c->values + from * cell + (at + v) * LANE_COUNT * kv_value_bytes(type);
+#pragma GCC unroll 8
         for (size_t r = 0; r < rows; r++)
             sum[r][v] = lanes_load(out + r * c->dims + v * LANE_COUNT);
     }
     multiply(type, rows, vectors, c->weights + row * SCORE_STRIDE + from, SCORE_STRIDE, 1, panel, cell, RUN * cell,
              count, sum);
+#pragma GCC unroll 8
     for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 8
         for (size_t v = 0; v < vectors; v++)
             lanes_store(out + r * c->dims + v * LANE_COUNT, sum[r][v]);
 }

@@ -25,7 +25,7 @@ static inline void store_rest(float *at, lanes value, size_t count)
 /* out[i] = operation(a[i], b[i]) over a row. */
 #define EACH(operation, a, b, out, count)                                                                              \
     size_t i = 0;                                                                                                      \
-    for (; i + LANE_COUNT <= (count); i += LANE_COUNT)                                                                 \
+    _Pragma("GCC unroll 2") for (; i + LANE_COUNT <= (count); i += LANE_COUNT)                                         \
         lanes_store((out) + i, operation(lanes_load((a) + i), lanes_load((b) + i)));                                   \
     if (i < (count))                                                                                                   \
         store_rest((out) + i, operation(load_rest((a) + i, (count)-i), load_rest((b) + i, (count)-i)), (count)-i);
@@ -56,6 +56,8 @@ static void rope_halves(float *head, const float *cosine, const float *sine, siz
 #pragma GCC unroll 4
     for (; i + LANE_COUNT <= half; i += LANE_COUNT)
         rotate(head + i, head + half + i, cosine + i, sine + i);
+    if (left == 0)
+        return;
     lanes a = load_rest(head + i, left), b = load_rest(head + half + i, left);
     lanes c = load_rest(cosine + i, left), s = load_rest(sine + i, left);
     store_rest(head + i, a * c - b * s, left);
