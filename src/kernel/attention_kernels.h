@@ -137,7 +137,8 @@ typedef struct key_kernel {
     void (*store)(unsigned char *block, size_t lane, const float *key, size_t head_dim);
     /* Brings a tile's queries into the kernel's own form, once for all chunks. `queries`: attention_query_floats. */
     void (*prepare)(const attention_tile *tile, float *queries);
-    /* scores[row × SCORE_STRIDE + p] = scale · q[row] · k[p], for all p of the seen blocks. */
+    /* scores[row × SCORE_STRIDE + p] = scale · q[row] · k[p], for all p that the row sees; what others of the seen blocks
+     * are left with does not matter. */
     void (*score)(const attention_tile *tile, const float *queries, const unsigned char *keys,
                   const seen_positions *seen, float *scores);
 } key_kernel;

@@ -50,16 +50,26 @@ static inline void add_rows(float *restrict y, const float *restrict sums)
         y[r] += sums[r];
 }
 
+/* Whole panels in rows that lie `stride` apart. */
+static void write_panels(float *y, size_t stride, size_t tokens, bool add, const float *sums)
+{
+    for (; tokens > 0; tokens--, y += stride, sums += PANEL_ROWS) {
+        if (add)
+            add_rows(y, sums);
+        else
+            memcpy(y, sums, PANEL_ROWS * sizeof *sums);
+    }
+}
+
 void panel_write(const matmul_job *job, size_t token, size_t tokens, size_t row, size_t count, const float *sums)
 {
     if (count < PANEL_ROWS || job->bias != NULL)
         write_rows(job, token, tokens, row, count, sums);
-    else if (job->accumulate)
+    else if (job->y_rows != NULL)
         for (size_t t = 0; t < tokens; t++)
-            add_rows(row_of(job, token + t, row), sums + t * PANEL_ROWS);
+            write_panels(row_of(job, token + t, row), 0, 1, job->accumulate, sums + t * PANEL_ROWS);
     else
-        for (size_t t = 0; t < tokens; t++)
-            memcpy(row_of(job, token + t, row), sums + t * PANEL_ROWS, PANEL_ROWS * sizeof *sums);
+        write_panels(row_of(job, token, row), job->y_stride, tokens, job->accumulate, sums);
 }
 
 /* Tiles write whole panels into y by themselves where they can: what passes through memory keeps the next tile waiting. */

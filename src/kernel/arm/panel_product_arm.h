@@ -10,7 +10,7 @@
 
 enum {
     ARM_TOKENS = 4,          /* multiplied together */
-    OPENED_BLOCKS = 24,      /* of a piece; a multiple of what shares a header */
+    OPENED_BLOCKS = 32,      /* of a piece; a multiple of what shares a header */
     OPENED_BLOCK_BYTES = 896 /* at most: 512 levels, three numbers for each row, which smmla wants twice */
 };
 

@@ -88,8 +88,8 @@ inline_always const uint8_t *add_opened_group(quant_type type, const uint8_t *op
     return scale_count(type) == 1 ? opened : step(opened, 16 * (scale_count(type) - 1));
 }
 
-inline_always void multiply_opened(quant_type type, const uint8_t *opened, size_t blocks, const uint8_t *x,
-                                   size_t width, size_t first, bool begins, float *sums, size_t tokens)
+inline_always void multiply_any(quant_type type, const uint8_t *opened, size_t blocks, const uint8_t *x, size_t width,
+                                size_t first, bool begins, float *sums, size_t tokens)
 {
     token_block at = token_block_at(x, width, first);
     float32x4_t sum[ARM_TOKENS][ROW_GROUPS];
@@ -104,6 +104,18 @@ inline_always void multiply_opened(quant_type type, const uint8_t *opened, size_
         token_block_next(&at);
     }
     store_sums(sums, sum, tokens);
+}
+
+/* The usual tile of the usual formats; to the same bit as above. */
+arm_opened opened_tile_dotprod;
+
+inline_always void multiply_opened(quant_type type, const uint8_t *opened, size_t blocks, const uint8_t *x,
+                                   size_t width, size_t first, bool begins, float *sums, size_t tokens)
+{
+    if (tokens == ARM_TOKENS && scale_count(type) == 1)
+        opened_tile_dotprod(opened, blocks, x, width, first, begins, sums);
+    else
+        multiply_any(type, opened, blocks, x, width, first, begins, sums, tokens);
 }
 
 #define ENTRY_NAME  "neon-dotprod"

@@ -161,8 +161,8 @@ inline_always void store_pair_sums(float *sums, float32x4_t sum[][ROW_PAIRS], si
 }
 
 /* An odd token is paired with itself; what that gives a second time is not stored. */
-inline_always void multiply_opened(quant_type type, const uint8_t *opened, size_t blocks, const uint8_t *x,
-                                   size_t width, size_t first, bool begins, float *sums, size_t tokens)
+inline_always void multiply_any(quant_type type, const uint8_t *opened, size_t blocks, const uint8_t *x, size_t width,
+                                size_t first, bool begins, float *sums, size_t tokens)
 {
     token_block at = token_block_at(x, width, first);
     float32x4_t sum[TOKEN_PAIRS][ROW_PAIRS];
@@ -178,6 +178,18 @@ inline_always void multiply_opened(quant_type type, const uint8_t *opened, size_
         token_block_next(&at);
     }
     store_pair_sums(sums, sum, tokens);
+}
+
+/* The usual tile of the usual formats; to the same bit as above. */
+arm_opened opened_tile_i8mm;
+
+inline_always void multiply_opened(quant_type type, const uint8_t *opened, size_t blocks, const uint8_t *x,
+                                   size_t width, size_t first, bool begins, float *sums, size_t tokens)
+{
+    if (tokens == ARM_TOKENS && scale_count(type) == 1)
+        opened_tile_i8mm(opened, blocks, x, width, first, begins, sums);
+    else
+        multiply_any(type, opened, blocks, x, width, first, begins, sums, tokens);
 }
 
 #define ENTRY_NAME  "neon-i8mm"

@@ -86,7 +86,9 @@ INLINE void score(size_t rows, size_t vectors, kv_type type, const score_view *c
     }
     multiply(type, rows, vectors, c->q + row * dim, 1, rows, panel, KV_BLOCK * bytes, WIDE * LANE_COUNT * cell, dim,
              sum);
+#pragma GCC unroll 8
     for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 8
         for (size_t v = 0; v < vectors; v++)
             lanes_store(c->scores + (row + r) * SCORE_STRIDE + (at + v) * LANE_COUNT, sum[r][v]);
 }
@@ -101,7 +103,15 @@ INLINE size_t score_rows(kv_type type, const score_view *c, size_t row, size_t r
     return left;
 }
 
-/* Keys that all rows multiply before the next ones are read: WIDE vectors at a time. */
+/* Positions of a chunk, from its begin, that a row sees, and no row before it sees more. */
+static inline size_t end_for_row(const attention_tile *tile, const seen_positions *seen, size_t row)
+{
+    size_t past = tile->position + row / tile->group + 1; /* of the token's own position */
+    return past > seen->base ? past - seen->base : 0;
+}
+
+/* Keys that all rows multiply before the next ones are read: WIDE vectors at a time. What lies behind the last that rows see
+ * stays unwritten. */
 INLINE void score_chunk(kv_type type, const attention_tile *tile, const float *queries, const unsigned char *keys,
                         const seen_positions *seen, float *scores)
 {
@@ -111,6 +121,8 @@ INLINE void score_chunk(kv_type type, const attention_tile *tile, const float *q
         size_t end = smaller(at + WIDE, last);
         for (size_t row = 0, rows; row < all_rows; row += rows) {
             rows = row_tile(all_rows - row);
+            if (at * LANE_COUNT >= end_for_row(tile, seen, row + rows - 1))
+                continue;
             for (size_t v = at; v < end;)
                 v += score_rows(type, &c, row, rows, v, end - v);
         }
@@ -137,25 +149,26 @@ static void weigh_row(const attention_tile *tile, size_t row, const seen_positio
                       attention_part part)
 {
     size_t from = seen->first * KV_BLOCK, to = seen->last * KV_BLOCK, base = seen->base;
-    size_t past = tile->position + row / tile->group + 1; /* of the token's own position */
-    size_t before = attention_first_seen(past - 1, tile->window);
-    size_t begin = before > base ? before - base : 0, end = past > base ? past - base : 0;
+    size_t before = attention_first_seen(tile->position + row / tile->group, tile->window);
+    size_t begin = before > base ? before - base : 0, end = end_for_row(tile, seen, row);
     begin = begin < from ? from : smaller(begin, to);
     end = end < begin ? begin : smaller(end, to);
-    for (size_t i = from; i < begin; i++)
+    size_t first = begin / LANE_COUNT * LANE_COUNT, last = (end + LANE_COUNT - 1) / LANE_COUNT * LANE_COUNT;
+    for (size_t i = first; i < begin; i++)
         scores[i] = -INFINITY;
-    for (size_t i = end; i < to; i++)
+    for (size_t i = end; i < last; i++)
         scores[i] = -INFINITY;
     lanes most = lanes_splat(-INFINITY), sum = {0};
-    for (size_t i = from; i < to; i += LANE_COUNT) {
+    for (size_t i = first; i < last; i += LANE_COUNT)
         most = lanes_most_of(most, lanes_load(scores + i));
-    }
     float top = begin < end ? lanes_most(most) : 0;
-    for (size_t i = from; i < to; i += LANE_COUNT) {
+    for (size_t i = first; i < last; i += LANE_COUNT) {
         lanes w = lanes_exp(lanes_load(scores + i) - top);
         lanes_store(scores + i, w);
         sum += w;
     }
+    memset(scores + from, 0, (first - from) * sizeof *scores);
+    memset(scores + last, 0, (to - last) * sizeof *scores);
     part.most[row] = top;
     part.sum[row] = lanes_sum(sum);
 }
@@ -178,14 +191,18 @@ INLINE void mix(size_t rows, size_t vectors, kv_type type, const mix_view *c, si
     const unsigned char *panel[WIDE];
     lanes sum[TILE_ROWS][WIDE];
     float *out = c->out + row * c->dims + at * LANE_COUNT;
+#pragma GCC unroll 8
     for (size_t v = 0; v < vectors; v++) {
         panel[v] = c->values + from * cell + (at + v) * LANE_COUNT * kv_value_bytes(type);
+#pragma GCC unroll 8
         for (size_t r = 0; r < rows; r++)
             sum[r][v] = lanes_load(out + r * c->dims + v * LANE_COUNT);
     }
     multiply(type, rows, vectors, c->weights + row * SCORE_STRIDE + from, SCORE_STRIDE, 1, panel, cell, RUN * cell,
              count, sum);
+#pragma GCC unroll 8
     for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 8
         for (size_t v = 0; v < vectors; v++)
             lanes_store(out + r * c->dims + v * LANE_COUNT, sum[r][v]);
 }
@@ -211,8 +228,9 @@ INLINE void mix_chunk(kv_type type, const attention_tile *tile, const unsigned c
         run = smaller(RUN - from % RUN, seen->end - from);
         for (size_t row = 0, rows; row < all_rows; row += rows) {
             rows = row_tile(all_rows - row);
-            for (size_t at = 0, last = c.dims / LANE_COUNT; at < last;)
-                at += mix_rows(type, &c, row, rows, at, last - at, from, run);
+            size_t end = end_for_row(tile, seen, row + rows - 1), count = end > from ? smaller(run, end - from) : 0;
+            for (size_t at = 0, last = count > 0 ? c.dims / LANE_COUNT : 0; at < last;)
+                at += mix_rows(type, &c, row, rows, at, last - at, from, count);
         }
     }
 }
@@ -320,31 +338,46 @@ static void store_value_f32(unsigned char *block, size_t lane, const float *valu
     memcpy(block + lane * kv_cell_dims(head_dim) * sizeof(float), value, head_dim * sizeof(float));
 }
 
-static inline void narrow_some(const float *at, size_t count, uint16_t half[LANE_COUNT])
+static inline void narrow(lanes x, uint16_t half[LANE_COUNT])
 {
     const float most = 65504;
-    lanes x = load_some(at, count);
     x = lanes_select(x > most, lanes_splat(most), x);
     narrow_f16(lanes_select(x < -most, lanes_splat(-most), x), half);
 }
 
+static inline void scatter_key(unsigned char *at, const uint16_t *half, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        store_u16(at + i * KV_BLOCK * sizeof(uint16_t), half[i]);
+}
+
 static void store_key_f16(unsigned char *block, size_t lane, const float *key, size_t head_dim)
 {
-    for (size_t d = 0; d < head_dim; d += LANE_COUNT) {
-        uint16_t half[LANE_COUNT];
-        narrow_some(key + d, head_dim - d, half);
-        for (size_t i = 0; i < smaller(LANE_COUNT, head_dim - d); i++)
-            store_u16(block + ((d + i) * KV_BLOCK + lane) * sizeof(uint16_t), half[i]);
+    unsigned char *at = block + lane * sizeof(uint16_t);
+    uint16_t half[LANE_COUNT];
+    size_t d = 0;
+    for (; d + LANE_COUNT <= head_dim; d += LANE_COUNT) {
+        narrow(lanes_load(key + d), half);
+        scatter_key(at + d * KV_BLOCK * sizeof(uint16_t), half, LANE_COUNT);
+    }
+    if (d < head_dim) {
+        narrow(load_some(key + d, head_dim - d), half);
+        scatter_key(at + d * KV_BLOCK * sizeof(uint16_t), half, head_dim - d);
     }
 }
 
 static void store_value_f16(unsigned char *block, size_t lane, const float *value, size_t head_dim)
 {
     unsigned char *cell = block + lane * kv_cell_dims(head_dim) * sizeof(uint16_t);
-    for (size_t d = 0; d < head_dim; d += LANE_COUNT) {
-        uint16_t half[LANE_COUNT];
-        narrow_some(value + d, head_dim - d, half);
-        memcpy(cell + d * sizeof(uint16_t), half, smaller(LANE_COUNT, head_dim - d) * sizeof(uint16_t));
+    uint16_t half[LANE_COUNT];
+    size_t d = 0;
+    for (; d + LANE_COUNT <= head_dim; d += LANE_COUNT) {
+        narrow(lanes_load(value + d), half);
+        memcpy(cell + d * sizeof(uint16_t), half, sizeof half);
+    }
+    if (d < head_dim) {
+        narrow(load_some(value + d, head_dim - d), half);
+        memcpy(cell + d * sizeof(uint16_t), half, (head_dim - d) * sizeof(uint16_t));
     }
 }
 

@@ -61,6 +61,7 @@ static inline float lanes_dot(const float *a, const float *b, size_t count)
 {
     lanes even = {0}, odd = {0};
     size_t i = 0;
+#pragma GCC unroll 4
     for (; i + 2 * LANE_COUNT <= count; i += 2 * LANE_COUNT) {
         even += lanes_load(a + i) * lanes_load(b + i);
         odd += lanes_load(a + i + LANE_COUNT) * lanes_load(b + i + LANE_COUNT);

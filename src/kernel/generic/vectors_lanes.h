@@ -25,7 +25,7 @@ static inline void store_rest(float *at, lanes value, size_t count)
 /* out[i] = operation(a[i], b[i]) over a row. */
 #define EACH(operation, a, b, out, count)                                                                              \
     size_t i = 0;                                                                                                      \
-    for (; i + LANE_COUNT <= (count); i += LANE_COUNT)                                                                 \
+    _Pragma("GCC unroll 2") for (; i + LANE_COUNT <= (count); i += LANE_COUNT)                                         \
         lanes_store((out) + i, operation(lanes_load((a) + i), lanes_load((b) + i)));                                   \
     if (i < (count))                                                                                                   \
         store_rest((out) + i, operation(load_rest((a) + i, (count)-i), load_rest((b) + i, (count)-i)), (count)-i);
@@ -35,6 +35,7 @@ static void rms_norm(const float *in, const float *weight, float epsilon, float 
     float mean = lanes_dot(in, in, count) / (float)count;
     float scale = 1 / sqrtf(mean + epsilon);
     size_t i = 0;
+#pragma GCC unroll 4
     for (; i + LANE_COUNT <= count; i += LANE_COUNT)
         lanes_store(out + i, lanes_load(in + i) * scale * lanes_load(weight + i));
     for (; i < count; i++)
@@ -52,8 +53,11 @@ static inline void rotate(float *a, float *b, const float *c, const float *s)
 static void rope_halves(float *head, const float *cosine, const float *sine, size_t half)
 {
     size_t i = 0, left = half % LANE_COUNT;
+#pragma GCC unroll 4
     for (; i + LANE_COUNT <= half; i += LANE_COUNT)
         rotate(head + i, head + half + i, cosine + i, sine + i);
+    if (left == 0)
+        return;
     lanes a = load_rest(head + i, left), b = load_rest(head + half + i, left);
     lanes c = load_rest(cosine + i, left), s = load_rest(sine + i, left);
     store_rest(head + i, a * c - b * s, left);
