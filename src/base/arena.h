@@ -31,6 +31,10 @@ void arena_release(arena *memory);
  * nothing changes. */
 void arena_use_huge_pages(const arena *memory);
 
+/* Makes large pages of what is in small ones, where half of such a page or more lies in [at, at + size): for memory that is
+ * used up piece by piece, and of which nothing shall be resident long before. Only whole large pages of the arena. */
+void arena_join_pages(const arena *memory, const void *at, size_t size);
+
 /* `count` things of `each` bytes, aligned to ARENA_ALIGNMENT. NULL while counting and after an overflow. */
 void *arena_take(arena *memory, size_t count, size_t each);
 

@@ -90,7 +90,10 @@ void kv_cache_lay_out(kv_cache *kv, const model_config *config, const kernel_tab
 {
     const attention_kernels *attention = &kernels->attention;
     size_t chunks = ceiling(shape->context, ATTENTION_CHUNK), blocks = ceiling(shape->context, KV_BLOCK);
-    *kv = (kv_cache){.window = config->window, .layers = config->layers, .kinds = config->window != 0 ? KV_KINDS : 1};
+    *kv = (kv_cache){.window = config->window,
+                     .layers = config->layers,
+                     .kinds = config->window != 0 ? KV_KINDS : 1,
+                     .memory = memory};
     kv->view = (kv_view){
         .kernels = {attention->keys[shape->keys], attention->values[shape->values], attention->softmax},
         .key_type = shape->keys,
@@ -170,6 +173,20 @@ kv_segment kv_page_segment(const kv_cache *kv, uint32_t kind, uint32_t page, siz
     bool values = index / view->kv_heads % 2 == 1;
     size_t bytes = values ? view->value_block_bytes : view->key_block_bytes;
     return (kv_segment){(values ? layer->values : layer->keys) + blocks * bytes, ceiling(positions, KV_BLOCK) * bytes};
+}
+
+void kv_page_join(const kv_cache *kv, uint32_t kind, uint32_t page)
+{
+    const kv_view *view = &kv->view;
+    size_t blocks = view->kv_heads * view->page_blocks;
+    size_t key_bytes = blocks * view->key_block_bytes, value_bytes = blocks * view->value_block_bytes;
+    for (size_t i = 0; i < kv->layers; i++) {
+        const kv_layer *layer = &view->layer[i];
+        if (layer->slides != (kind == KV_SLIDING))
+            continue;
+        arena_join_pages(kv->memory, layer->keys + page * key_bytes, key_bytes);
+        arena_join_pages(kv->memory, layer->values + page * value_bytes, value_bytes);
+    }
 }
 
 void kv_page_copy(kv_cache *kv, uint32_t kind, uint32_t to, uint32_t from, size_t positions)

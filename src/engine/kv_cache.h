@@ -69,6 +69,7 @@ typedef struct kv_cache {
     int32_t *ids;              /* [whole pages × page_positions]: the tokens that the positions of a page came from */
     uint64_t clock;
     uint64_t prefix_bytes; /* reserved for pages beyond those of sessions */
+    const arena *memory;   /* in which all of it lies */
 } kv_cache;
 
 void kv_cache_lay_out(kv_cache *kv, const model_config *config, const kernel_table *kernels, const kv_shape *shape,
@@ -91,6 +92,9 @@ typedef struct kv_segment {
 
 size_t kv_page_segments(const kv_cache *kv, uint32_t kind);
 kv_segment kv_page_segment(const kv_cache *kv, uint32_t kind, uint32_t page, size_t positions, size_t index);
+
+/* A page is, or is about to be, full: what it fills becomes large pages. */
+void kv_page_join(const kv_cache *kv, uint32_t kind, uint32_t page);
 
 /* Copies the first `positions` positions of a page, with their ids. */
 void kv_page_copy(kv_cache *kv, uint32_t kind, uint32_t to, uint32_t from, size_t positions);

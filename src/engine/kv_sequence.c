@@ -136,6 +136,8 @@ void kv_extend(kv_cache *kv, uint32_t s, const int32_t *ids, size_t count)
         for (uint32_t kind = 0; kind < kv->kinds; kind++) {
             own_page(kv, kind, s, chunk, used);
             kv->pool[kind].filled[*page_of(kv, kind, s, chunk)] = (uint16_t)(used + part);
+            if (used + part == per_page)
+                kv_page_join(kv, kind, *page_of(kv, kind, s, chunk));
         }
         int32_t *to = kv->ids + *page_of(kv, KV_WHOLE, s, chunk) * per_page + used;
         for (size_t i = 0; i < part; i++)

@@ -29,7 +29,7 @@ enum {
     GROUPS = 8, /* vectors of four columns in a block */
     HEIGHT = VECTOR_BYTES / 4,
     PARTS = PANEL_ROWS / HEIGHT,
-    AHEAD = 4096, /* bytes; how far to fetch where memory is the limit */
+    AHEAD = 512, /* bytes; how far to fetch where memory is the limit */
 };
 
 typedef uint8_t bytes __attribute__((vector_size(VECTOR_BYTES)));
@@ -263,10 +263,16 @@ inline_always void add_block(quant_type type, floats *sum, const bytes level[GRO
     }
 }
 
-inline_always void fetch_ahead(const uint8_t *at, size_t block_bytes)
+/* A block or two ahead, the rest is the processor's own prefetcher's, and into the second-level cache: the first has too few
+ * places for lines that are on their way. Q6_K computes for long enough to wait for neither. */
+inline_always void fetch_ahead(quant_type type, const uint8_t *at, size_t block_bytes)
 {
-    for (size_t i = 0; i < block_bytes; i += 64)
-        _mm_prefetch((const char *)at + AHEAD + i, _MM_HINT_T0);
+    for (size_t i = 0; i < block_bytes; i += 64) {
+        if (type == QUANT_Q6_K)
+            _mm_prefetch((const char *)at + AHEAD + i, _MM_HINT_T0);
+        else
+            _mm_prefetch((const char *)at + AHEAD + i, _MM_HINT_T1);
+    }
 }
 
 inline_always floats floats_at(const float *at)
@@ -300,7 +306,7 @@ inline_always void multiply(quant_type type, size_t block_bytes, size_t header_b
             at += header_bytes;
         }
         if (tokens <= 2)
-            fetch_ahead(at, block_bytes);
+            fetch_ahead(type, at, block_bytes);
         UNROLLED
         for (size_t part = 0; part < PARTS; part++) {
             /* Else the compiler keeps what it broadcasts for the other part: more than there are registers. */
