@@ -292,7 +292,7 @@ static void take(super_state *s, const float *values, const float *importance)
     frexpf(heaviest, &weight_exponent);
     for (size_t i = 0; i < count; i++) {
         s->x[i] = ldexpf(s->x[i], -s->exponent);
-        s->w[i] = heaviest > 0 ? ldexpf(s->w[i], -weight_exponent) : isfinite(values[i]);
+        s->w[i] = heaviest > 0 ? ldexpf(s->w[i], -weight_exponent) : isfinite(values[i]) ? 1 : 0;
     }
 }
 
