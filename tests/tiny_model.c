@@ -10,6 +10,7 @@
 #include "gguf_writer.h"
 #include "text/tokenizer.h"
 #include "quant/blocks.h"
+#include "quant/encoder.h"
 #include "tiny_model.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
@@ -120,7 +121,7 @@ void random_blocks(const quant_format *format, uint64_t *state, double deviation
     if (format->block == 1) {
         for (size_t i = 0; i < count; i++, at += format->bytes) {
             float value = (float)(deviation * random_normal(state));
-            format->encode(&value, at, 1);
+            quant_encoder_of(format->type)(&value, NULL, at, 1);
         }
         return;
     }

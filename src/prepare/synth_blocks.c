@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "quant/blocks.h"
+#include "quant/encoder.h"
 
 /* Where a format keeps its half-precision scale and minimum, and the minimum (in scales) that centres uniform levels. */
 typedef struct block_layout {
@@ -46,7 +47,7 @@ static void fill_floats(const quant_format *format, uint64_t state, double unit,
 {
     for (size_t i = 0; i < count; i++, at += format->bytes) {
         float value = (float)unit * synth_normal(&state);
-        format->encode(&value, at, 1);
+        quant_encoder_of(format->type)(&value, NULL, at, 1);
     }
 }
 

@@ -9,24 +9,11 @@ static void decode_f32(const void *blocks, float *values, size_t count)
         memcpy(values, blocks, count * sizeof *values);
 }
 
-static void encode_f32(const float *values, void *blocks, size_t count)
-{
-    if (count > 0)
-        memcpy(blocks, values, count * sizeof *values);
-}
-
 static void decode_f16(const void *restrict blocks, float *restrict values, size_t count)
 {
     const uint8_t *halves = blocks;
     for (size_t i = 0; i < count; i++)
         values[i] = f16_to_f32(load_u16(halves + 2 * i));
-}
-
-static void encode_f16(const float *restrict values, void *restrict blocks, size_t count)
-{
-    uint8_t *halves = blocks;
-    for (size_t i = 0; i < count; i++)
-        store_u16(halves + 2 * i, f16_from_f32(values[i]));
 }
 
 static void decode_bf16(const void *restrict blocks, float *restrict values, size_t count)
@@ -36,13 +23,6 @@ static void decode_bf16(const void *restrict blocks, float *restrict values, siz
         values[i] = bf16_to_f32(load_u16(halves + 2 * i));
 }
 
-static void encode_bf16(const float *restrict values, void *restrict blocks, size_t count)
-{
-    uint8_t *halves = blocks;
-    for (size_t i = 0; i < count; i++)
-        store_u16(halves + 2 * i, bf16_from_f32(values[i]));
-}
-
-const quant_format quant_format_F32 = {"F32", QUANT_F32, 1, 4, decode_f32, encode_f32};
-const quant_format quant_format_F16 = {"F16", QUANT_F16, 1, 2, decode_f16, encode_f16};
-const quant_format quant_format_BF16 = {"BF16", QUANT_BF16, 1, 2, decode_bf16, encode_bf16};
+const quant_format quant_format_F32 = {"F32", QUANT_F32, 1, 4, decode_f32};
+const quant_format quant_format_F16 = {"F16", QUANT_F16, 1, 2, decode_f16};
+const quant_format quant_format_BF16 = {"BF16", QUANT_BF16, 1, 2, decode_bf16};

@@ -53,10 +53,6 @@ typedef struct quant_format {
     /* `count` is a multiple of `block`. `blocks` may lie at any address and hold any bytes: every bit pattern decodes to
      * something, if only to infinities and NaN where a scale is one. The two areas must not overlap. */
     void (*decode)(const void *blocks, float *values, size_t count);
-
-    /* The plain encoder: rounds to nearest, no search for better scales. NULL where there is none. Values that are NaN
-     * or infinite, or whose scale overflows half precision, spoil the values of their own block and no others. */
-    void (*encode)(const float *values, void *blocks, size_t count);
 } quant_format;
 
 #define QUANT_FORMAT_DECLARATION(name, id) extern const quant_format quant_format_##name;

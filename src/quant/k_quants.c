@@ -1,5 +1,5 @@
 /* K-quants: super-blocks of 256 values whose groups have small integer scales, six bits or so, under one half-precision
- * scale. Decode only.
+ * scale.
  *
  * All loops run over 16 or 32 values that share a group and a bit position, so that the innermost is one shift, one
  * mask and one multiplication on consecutive bytes: what a compiler turns into vector code. */
@@ -105,8 +105,8 @@ static void decode_q6_k(const void *restrict blocks, float *restrict values, siz
     }
 }
 
-const quant_format quant_format_Q2_K = {"Q2_K", QUANT_Q2_K, QUANT_SUPER, sizeof(block_q2_k), decode_q2_k, NULL};
-const quant_format quant_format_Q3_K = {"Q3_K", QUANT_Q3_K, QUANT_SUPER, sizeof(block_q3_k), decode_q3_k, NULL};
-const quant_format quant_format_Q4_K = {"Q4_K", QUANT_Q4_K, QUANT_SUPER, sizeof(block_q4_k), decode_q4_k, NULL};
-const quant_format quant_format_Q5_K = {"Q5_K", QUANT_Q5_K, QUANT_SUPER, sizeof(block_q5_k), decode_q5_k, NULL};
-const quant_format quant_format_Q6_K = {"Q6_K", QUANT_Q6_K, QUANT_SUPER, sizeof(block_q6_k), decode_q6_k, NULL};
+const quant_format quant_format_Q2_K = {"Q2_K", QUANT_Q2_K, QUANT_SUPER, sizeof(block_q2_k), decode_q2_k};
+const quant_format quant_format_Q3_K = {"Q3_K", QUANT_Q3_K, QUANT_SUPER, sizeof(block_q3_k), decode_q3_k};
+const quant_format quant_format_Q4_K = {"Q4_K", QUANT_Q4_K, QUANT_SUPER, sizeof(block_q4_k), decode_q4_k};
+const quant_format quant_format_Q5_K = {"Q5_K", QUANT_Q5_K, QUANT_SUPER, sizeof(block_q5_k), decode_q5_k};
+const quant_format quant_format_Q6_K = {"Q6_K", QUANT_Q6_K, QUANT_SUPER, sizeof(block_q6_k), decode_q6_k};

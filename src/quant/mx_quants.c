@@ -1,4 +1,4 @@
-/* MXFP4: four-bit floats under a shared power of two (OCP Microscaling Formats Specification 1.0). Decode only. */
+/* MXFP4: four-bit floats under a shared power of two (OCP Microscaling Formats Specification 1.0). */
 #include "quant/formats.h"
 
 #include "base/bytes.h"
@@ -28,4 +28,4 @@ static void decode_mxfp4(const void *restrict blocks, float *restrict values, si
     }
 }
 
-const quant_format quant_format_MXFP4 = {"MXFP4", QUANT_MXFP4, QUANT_BLOCK, sizeof(block_mxfp4), decode_mxfp4, NULL};
+const quant_format quant_format_MXFP4 = {"MXFP4", QUANT_MXFP4, QUANT_BLOCK, sizeof(block_mxfp4), decode_mxfp4};

@@ -1,5 +1,5 @@
 /* Ternary formats, for models trained with weights of −1, 0 and 1 times a scale (BitNet b1.58, arXiv:2402.17764).
- * Decode only. */
+ * */
 #include "quant/formats.h"
 
 #include "base/bytes.h"
@@ -43,5 +43,5 @@ static void decode_tq2_0(const void *restrict blocks, float *restrict values, si
     }
 }
 
-const quant_format quant_format_TQ1_0 = {"TQ1_0", QUANT_TQ1_0, QUANT_SUPER, sizeof(block_tq1_0), decode_tq1_0, NULL};
-const quant_format quant_format_TQ2_0 = {"TQ2_0", QUANT_TQ2_0, QUANT_SUPER, sizeof(block_tq2_0), decode_tq2_0, NULL};
+const quant_format quant_format_TQ1_0 = {"TQ1_0", QUANT_TQ1_0, QUANT_SUPER, sizeof(block_tq1_0), decode_tq1_0};
+const quant_format quant_format_TQ2_0 = {"TQ2_0", QUANT_TQ2_0, QUANT_SUPER, sizeof(block_tq2_0), decode_tq2_0};
