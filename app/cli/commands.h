@@ -13,6 +13,7 @@ extern const struct command command_logits;
 extern const struct command command_dequant;
 extern const struct command command_pack, command_synth;
 extern const struct command command_imatrix;
+extern const struct command command_quantize;
 extern const struct command command_cpu;
 extern const struct command command_bench;
 extern const struct command command_tune;

@@ -291,21 +291,32 @@ static bool parse_bias(const struct option *option, const char *text, mote_logit
 }
 
 /* Options that add up; the caller has stored nothing yet. */
-static bool add_value(const struct command *command, const struct option *option, const char *text,
-                      struct settings *settings)
+static bool has_room(const struct command *command, const struct option *option, size_t count, size_t most)
 {
-    bool stop = option->kind == OPTION_STOP;
-    size_t count = stop ? settings->stop_count : settings->bias_count;
-    size_t most = stop ? STOPS_MAX : BIASES_MAX;
-    if (count == most) {
+    if (count == most)
         usage_error(command->name, "--%s may be given %zu times", option->name, most);
+    return count < most;
+}
+
+static bool add_text(const struct command *command, const struct option *option, const char *text, const char **texts,
+                     size_t *count, size_t most)
+{
+    if (!has_room(command, option, *count, most))
         return false;
-    }
-    if (stop && parse_text(option, text)) {
-        settings->stops[settings->stop_count++] = text;
+    if (parse_text(option, text)) {
+        texts[(*count)++] = text;
         return true;
     }
-    if (!stop && parse_bias(option, text, &settings->biases[count])) {
+    wrong_value(command, option, text);
+    return false;
+}
+
+static bool add_bias(const struct command *command, const struct option *option, const char *text,
+                     struct settings *settings)
+{
+    if (!has_room(command, option, settings->bias_count, BIASES_MAX))
+        return false;
+    if (parse_bias(option, text, &settings->biases[settings->bias_count])) {
         settings->bias_count++;
         return true;
     }
@@ -335,8 +346,9 @@ static bool store_value(const struct command *command, const struct option *opti
     case OPTION_SIZE: good = parse_size(text, (uint64_t *)field); break;
     case OPTION_REAL: good = parse_real(text, option->low, option->high, (float *)field); break;
     case OPTION_CHOICE: good = parse_choice(text, option->argument, (uint32_t *)field); break;
-    case OPTION_STOP:
-    case OPTION_BIAS: return add_value(command, option, text, settings);
+    case OPTION_STOP: return add_text(command, option, text, settings->stops, &settings->stop_count, STOPS_MAX);
+    case OPTION_TENSOR: return add_text(command, option, text, settings->tensors, &settings->tensor_count, TENSORS_MAX);
+    case OPTION_BIAS: return add_bias(command, option, text, settings);
     case OPTION_OPERAND:
         good = parse_text(option, text);
         if (good)

@@ -13,6 +13,7 @@ enum { EXIT_USAGE = 2 };
 
 enum {
     STOPS_MAX = 16, /* the library's bound */
+    TENSORS_MAX = 64,
     STOP_BYTES_MAX = 256,
     BIASES_MAX = 256,
     OPERANDS_MAX = 16,
@@ -72,7 +73,10 @@ struct settings {
     const char *out;    /* both, and synth */
     bool metadata;      /* info */
     bool weights;
-    const char *type; /* synth */
+    const char *type; /* synth, quantize */
+    const char *imatrix;
+    const char *tensors[TENSORS_MAX];
+    size_t tensor_count;
     uint32_t layers;
     uint64_t weights_seed;
     bool force;
@@ -98,6 +102,7 @@ typedef enum option_kind {
     OPTION_REAL,   /* float from low to high */
     OPTION_CHOICE, /* uint32_t: which of the words of `argument`, "f16|f32", from 1 */
     OPTION_STOP,   /* adds to settings.stops */
+    OPTION_TENSOR, /* adds to settings.tensors */
     OPTION_BIAS,   /* adds to settings.biases */
     OPTION_OPERAND /* another way to write an operand */
 } option_kind;

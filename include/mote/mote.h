@@ -167,6 +167,36 @@ MOTE_API void mote_pack_options_init(mote_pack_options *options);
 /* Errors: those of opening `from`; ARGUMENT (it is packed already; `to` exists, and not `overwrite`), IO, CANCELLED. */
 MOTE_API mote_status mote_pack(const char *from, const char *to, const mote_pack_options *options, mote_error *error);
 
+/* Writing a quantised model: the same GGUF file with its matrices in smaller formats. Norms, biases and metadata stay as
+ * they are. Levels and scales are searched for the least squared error, weighted by an importance matrix if there is one.
+ * The file appears whole or not at all, and the same source gives the same bytes, from any number of threads. */
+typedef struct mote_quantize_options {
+    const char *type; /* "q4_k_m": see mote_quantize_type */
+    /* "PATTERN=FORMAT" each, the last that matches counts: matrices whose name, with or without ".weight", is like the
+     * pattern ('*': any characters, '?': any one) get this format instead: "blk.*.ffn_down=q6_k". */
+    const char *const *tensors;
+    size_t tensor_count;
+    const char
+        *importance;  /* a file that mote_imatrix or llama.cpp's imatrix tool wrote, of the same model; NULL: none */
+    uint32_t threads; /* 0: all that the process may use */
+    bool overwrite;
+    bool (*progress)(void *user, double done);      /* 0 … 1; false: stop */
+    void (*note)(void *user, const char *sentence); /* what may surprise about the result; before any progress */
+    void *user;
+} mote_quantize_options;
+
+MOTE_API void mote_quantize_options_init(mote_quantize_options *options);
+
+/* The names of the types, finest first; NULL past the last. */
+MOTE_API const char *mote_quantize_type(size_t index);
+
+/* Any GGUF file of plain or quantised weights will do, whatever its architecture. Errors: those of opening `from` and the
+ * importance; ARGUMENT (no such type or format; a pattern that no matrix is like, or whose format does not fit one; `from`
+ * is packed; `to` exists, and not `overwrite`), FORMAT (a weight that is no finite number), UNSUPPORTED (a format that
+ * cannot be decoded), IO, MEMORY, CANCELLED. */
+MOTE_API mote_status mote_quantize(const char *from, const char *to, const mote_quantize_options *options,
+                                   mote_error *error);
+
 /* Making an importance matrix: of every weight matrix the mean square of each of its input columns, over a calibration text,
  * for a quantiser to know which values of a row count. The file is GGUF, as llama.cpp's imatrix tools write it; its names are
  * those of the model's tensors. A tied embedding is in it as the head that it is. */

@@ -5,7 +5,10 @@
 #include "quant/blocks.h"
 #include "quant/level_fit.h"
 
-#define IQ4_LEVELS {quant_iq4_levels, -127, 113}
+#define IQ4_LEVELS                                                                                                     \
+    {                                                                                                                  \
+        quant_iq4_levels, -127, 113                                                                                    \
+    }
 
 static const level_shape iq4_nl = {IQ4_LEVELS, QUANT_BLOCK, QUANT_BLOCK, 1, 1, false};
 static const level_shape iq4_xs = {IQ4_LEVELS, QUANT_SUPER, 32, -32, 31, false};

@@ -34,7 +34,7 @@ typedef void (*quant_encoder)(const float *values, const float *importance, void
     X(IQ4_XS, iq4_xs)
 /* clang-format on */
 
-#define QUANT_ENCODER_DECLARATION(type, name)                                                                                \
+#define QUANT_ENCODER_DECLARATION(type, name)                                                                          \
     void quant_encode_##name(const float *values, const float *importance, void *blocks, size_t count);
 QUANT_ENCODER_LIST(QUANT_ENCODER_DECLARATION)
 #undef QUANT_ENCODER_DECLARATION

@@ -83,10 +83,8 @@ static void decode_iq3_s(const void *restrict blocks, float *restrict values, si
     }
 }
 
-const quant_format quant_format_IQ4_NL = {"IQ4_NL",      QUANT_IQ4_NL, QUANT_BLOCK, sizeof(block_iq4_nl),
-                                          decode_iq4_nl};
-const quant_format quant_format_IQ4_XS = {"IQ4_XS",      QUANT_IQ4_XS, QUANT_SUPER, sizeof(block_iq4_xs),
-                                          decode_iq4_xs};
-const quant_format quant_format_IQ3_XXS = {"IQ3_XXS",      QUANT_IQ3_XXS, QUANT_SUPER, sizeof(block_iq3_xxs),
+const quant_format quant_format_IQ4_NL = {"IQ4_NL", QUANT_IQ4_NL, QUANT_BLOCK, sizeof(block_iq4_nl), decode_iq4_nl};
+const quant_format quant_format_IQ4_XS = {"IQ4_XS", QUANT_IQ4_XS, QUANT_SUPER, sizeof(block_iq4_xs), decode_iq4_xs};
+const quant_format quant_format_IQ3_XXS = {"IQ3_XXS", QUANT_IQ3_XXS, QUANT_SUPER, sizeof(block_iq3_xxs),
                                            decode_iq3_xxs};
 const quant_format quant_format_IQ3_S = {"IQ3_S", QUANT_IQ3_S, QUANT_SUPER, sizeof(block_iq3_s), decode_iq3_s};
