@@ -231,7 +231,7 @@ const quant_format *mix_format(const mix *m, const mix_model *model, const gguf_
     const quant_format *format = quant_find(m->body);
     if (format->block == 1)
         return format;
-    format = quant_find(wanted(mix, model, tensor));
+    format = quant_find(wanted(m, model, tensor));
     const quant_format *fitting = mix_fitting(format, tensor->shape[0]);
     if (fitting != format)
         *smaller_blocks = true;

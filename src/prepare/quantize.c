@@ -134,9 +134,10 @@ static mote_status choose_formats(quantizer *q)
     mote_status status = MOTE_OK;
     for (size_t i = 0; i < q->options->tensor_count && status == MOTE_OK; i++)
         status = override(q, q->options->tensors[i]);
-    for (size_t i = 0; i < count; i++)
-        again +=
-            q->format[i] != gguf_tensor_at(q->source, i)->format && gguf_tensor_at(q->source, i)->format->block > 1;
+    for (size_t i = 0; i < count; i++) {
+        const quant_format *was = gguf_tensor_at(q->source, i)->format;
+        again += q->format[i] != was && was->block > 1 && q->format[i]->block > 1;
+    }
     if (status != MOTE_OK || q->options->note == NULL)
         return status;
     if (smaller_blocks)
