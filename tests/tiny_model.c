@@ -11,6 +11,7 @@
 #include "text/tokenizer.h"
 #include "quant/blocks.h"
 #include "quant/encoder.h"
+#include "quant/mote_quants.h"
 #include "tiny_model.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
@@ -89,8 +90,12 @@ static void set_scale(quant_type type, uint64_t *state, double unit, uint8_t *bl
         block[offsetof(block_mxfp4, scale)] = (uint8_t)(127 + lrint(log2(unit) + random_unit(state)));
         return;
     }
-    const block_layout *layout = layout_of(type);
     double scale = unit * (0.7 + 0.7 * random_unit(state));
+    if (type == QUANT_M4 || type == QUANT_M3) { /* both begin with it */
+        *block = quant_m_scale_below((float)scale);
+        return;
+    }
+    const block_layout *layout = layout_of(type);
     store_f16(block + layout->scale, scale);
     if (layout->minimum != 0)
         store_f16(block + layout->minimum, scale * layout->centre);

@@ -54,8 +54,9 @@ mote_status mote_cpu_kernel(mote_kernel_info *info, size_t index, const char *cp
     size_t place = index - formats; /* behind the formats: keys of every type, values, then one of each */
     mote_kv_type type = (mote_kv_type)(MOTE_KV_F16 + place % KV_TYPE_COUNT);
     if (format != NULL)
-        *info = (mote_kernel_info){"matmul", format->name, table.matmul[format->type]->name,
-                                   table.panels[format->type] != NULL ? table.panels[format->type]->name : ""};
+        *info = (mote_kernel_info){
+            "matmul", format->name, table.matmul[KERNEL_SLOT(format->type)]->name,
+            table.panels[KERNEL_SLOT(format->type)] != NULL ? table.panels[KERNEL_SLOT(format->type)]->name : ""};
     else if (place < KV_TYPE_COUNT)
         *info = (mote_kernel_info){"keys", mote_kv_type_name(type), table.attention.keys[kv_type_of(type)]->name, ""};
     else if (place < 2 * KV_TYPE_COUNT)

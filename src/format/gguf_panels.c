@@ -9,6 +9,7 @@
  * From here on such a tensor has its true type and shape, and `packed` set. */
 #include "format/gguf_part.h"
 
+#include "base/checked.h"
 #include "quant/panels.h"
 
 typedef struct panel_arrays {
@@ -24,23 +25,24 @@ static mote_status need_array(const gguf *file, const char *key, const gguf_arra
     return status;
 }
 
-static bool fits(const quant_format *format, size_t rows, size_t columns, size_t bytes)
+static bool fits(const quant_format *format, size_t rows, size_t columns, size_t bytes, size_t *elements)
 {
     const panel_layout *layout = panel_layout_of(format->type);
     size_t wanted;
     return layout != NULL && rows != 0 && columns != 0 && panels_bytes(layout, rows, columns, &wanted) &&
-           wanted == bytes;
+           wanted == bytes && checked_mul(columns, rows, elements);
 }
 
 static mote_status resolve(const gguf *file, gguf_tensor *tensor, const panel_arrays *says, mote_error *error)
 {
     int64_t type = gguf_integer(says->types, tensor->index), columns = gguf_integer(says->columns, tensor->index);
     int64_t rows = gguf_integer(says->rows, tensor->index);
+    size_t elements;
     if (type == (int64_t)tensor->type)
         return MOTE_OK;
     const quant_format *format = type >= 0 && type <= UINT32_MAX ? quant_find((uint32_t)type) : NULL;
     if (tensor->type != GGUF_TENSOR_I8 || format == NULL || rows < 0 || columns < 0 || (uint64_t)rows > SIZE_MAX ||
-        (uint64_t)columns > SIZE_MAX || !fits(format, (size_t)rows, (size_t)columns, tensor->bytes))
+        (uint64_t)columns > SIZE_MAX || !fits(format, (size_t)rows, (size_t)columns, tensor->bytes, &elements))
         return fail(
             error, MOTE_E_FORMAT,
             "%s: tensor %.80s of %zu bytes cannot be a packed weight of type %lld, %lld × %lld; the file is damaged",
@@ -52,7 +54,7 @@ static mote_status resolve(const gguf *file, gguf_tensor *tensor, const panel_ar
     tensor->shape[0] = (size_t)columns;
     tensor->shape[1] = (size_t)rows;
     tensor->shape[2] = tensor->shape[3] = 1;
-    tensor->elements = (size_t)columns * (size_t)rows; /* no more than twice the bytes */
+    tensor->elements = elements;
     return MOTE_OK;
 }
 

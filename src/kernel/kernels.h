@@ -62,10 +62,11 @@ typedef struct vector_kernels {
     void (*add)(float *sum, const float *term, size_t count); /* sum += term */
 } vector_kernels;
 
-enum { KERNEL_FORMATS = 64 }; /* above every quant_type */
+enum { KERNEL_FORMATS = 64 };
+#define KERNEL_SLOT(type) ((type) % KERNEL_FORMATS) /* the place of a quant_type in tables; no two have the same */
 
 typedef struct kernel_table {
-    const matmul_kernel *matmul[KERNEL_FORMATS]; /* by quant_type; NULL where there is no such type */
+    const matmul_kernel *matmul[KERNEL_FORMATS]; /* by KERNEL_SLOT; NULL where there is no such type */
     const matmul_kernel *panels[KERNEL_FORMATS]; /* the same for packed weights; NULL: this format is not packed */
     int8_tokens_store *to_int8;
     attention_kernels attention;

@@ -17,7 +17,7 @@ typedef struct matmul_loop {
 
 static const matmul_kernel *kernel_of(const kernel_table *kernels, quant_type type, bool packed)
 {
-    return (packed ? kernels->panels : kernels->matmul)[type];
+    return (packed ? kernels->panels : kernels->matmul)[KERNEL_SLOT(type)];
 }
 
 static size_t units_of(const matmul_job *job)

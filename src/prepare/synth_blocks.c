@@ -7,8 +7,9 @@
 #include "base/bytes.h"
 #include "quant/blocks.h"
 #include "quant/encoder.h"
+#include "quant/mote_quants.h"
 
-/* Where a format keeps its half-precision scale and minimum, and the minimum (in scales) that centres uniform levels. */
+/* Where a format keeps its scale (half precision but in our own formats) and half-precision minimum, and the minimum (in scales) that centres uniform levels. */
 typedef struct block_layout {
     quant_type type;
     size_t scale;
@@ -28,6 +29,8 @@ static const block_layout layouts[] = {
     {QUANT_Q6_K, offsetof(block_q6_k, scale), 0, 0, 0},
     {QUANT_IQ4_NL, offsetof(block_iq4_nl, scale), 0, 0, 0},
     {QUANT_IQ4_XS, offsetof(block_iq4_xs, scale), 0, 0, 0},
+    {QUANT_M4, offsetof(block_m4, scale), 0, 0, 0},
+    {QUANT_M3, offsetof(block_m3, scale), 0, 0, 0},
 };
 
 static const block_layout *layout_of(quant_type type)
@@ -66,6 +69,10 @@ static void fill_bits(uint64_t *state, unsigned char *at, size_t bytes)
 static void put_scale(const block_layout *layout, float unit, unsigned char *block)
 {
     float scale = unit * (0.7f + 0.7f * (float)load_u16(block + layout->scale) / 65536);
+    if (layout->type == QUANT_M4 || layout->type == QUANT_M3) {
+        block[layout->scale] = quant_m_scale_below(scale);
+        return;
+    }
     store_u16(block + layout->scale, f16_from_f32(scale));
     if (layout->minimum != 0)
         store_u16(block + layout->minimum, f16_from_f32(scale * layout->centre));

@@ -1,5 +1,5 @@
 /* The tensors of a family are those that model/model_load.c binds. Which format each has is chosen as llama.cpp 0.5.0's
- * quantizer does without an importance matrix; the numbers of general.file_type are its too. */
+ * quantizer does without an importance matrix; the numbers of general.file_type are its too, but for our own formats. */
 #include "prepare/synth_plan.h"
 
 #include <stdio.h>
@@ -13,7 +13,8 @@ static const synth_type types[] = {
     {"q5_1", QUANT_Q5_1, false, 9},   {"q8_0", QUANT_Q8_0, false, 7},      {"q4_k", QUANT_Q4_K, false, 14},
     {"q4_k_m", QUANT_Q4_K, true, 15}, {"q5_k", QUANT_Q5_K, false, 16},     {"q5_k_m", QUANT_Q5_K, true, 17},
     {"q6_k", QUANT_Q6_K, false, 18},  {"iq4_nl", QUANT_IQ4_NL, false, 25}, {"iq4_xs", QUANT_IQ4_XS, false, 30},
-    {"f16", QUANT_F16, false, 1},     {"bf16", QUANT_BF16, false, 32},     {"f32", QUANT_F32, false, 0},
+    {"m4", QUANT_M4, false, 0x4d34},  {"m3", QUANT_M3, false, 0x4d33},     {"f16", QUANT_F16, false, 1},
+    {"bf16", QUANT_BF16, false, 32},  {"f32", QUANT_F32, false, 0},
 };
 
 const synth_type *synth_type_at(size_t index)
@@ -43,7 +44,10 @@ static bool is_finer_layer(uint32_t layer, uint32_t layers)
 static quant_type by_role(const synth_type *type, matrix_role role, uint32_t layer, uint32_t layers)
 {
     switch (role) {
-    case ROLE_HEAD: return type->body == QUANT_Q8_0 ? QUANT_Q8_0 : QUANT_Q6_K;
+    case ROLE_HEAD:
+        if (type->body == QUANT_M4 || type->body == QUANT_M3)
+            return QUANT_M4; /* who asks for these wants a small file, and half of it may be the head */
+        return type->body == QUANT_Q8_0 ? QUANT_Q8_0 : QUANT_Q6_K;
     case ROLE_VALUES:
     case ROLE_DOWN: return type->mix && is_finer_layer(layer, layers) ? QUANT_Q6_K : type->body;
     case ROLE_FUSED:

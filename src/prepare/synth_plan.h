@@ -1,7 +1,7 @@
 /* What a synthetic model file holds: every tensor of a shape, with its format in a file of some type.
  *
  * Types are named as people name files, and mean what llama.cpp's quantizer makes of them by default: mostly one format;
- * the head in Q6_K unless the file is finer; some matrices finer in the "_m" mixes; and where rows are no whole blocks of
+ * the head in Q6_K unless the file is finer, or in M4 where the format is our own; some matrices finer in the "_m" mixes; and where rows are no whole blocks of
  * 256 the next larger format with blocks of 32. */
 #ifndef MOTE_PREPARE_SYNTH_PLAN_H
 #define MOTE_PREPARE_SYNTH_PLAN_H

@@ -2,12 +2,16 @@
  *
  * All fields are bytes, so that a block has no padding, no alignment, and may be read where it lies in a file; numbers
  * of more than one byte are little-endian (base/bytes.h). Levels are the small integers stored per value, v0 is the
- * first value of a block, and a byte is drawn with its top bit on the left. The layouts are those of GGUF files. */
+ * first value of a block, and a byte is drawn with its top bit on the left. The layouts are those of GGUF files; M4 and M3
+ * are mote's own additions. */
 #ifndef MOTE_QUANT_BLOCKS_H
 #define MOTE_QUANT_BLOCKS_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/bytes.h"
+#include "quant/formats.h"
 
 enum {
     QUANT_BLOCK = 32,  /* values in a block of the simple formats */
@@ -69,6 +73,30 @@ typedef struct block_mxfp4 {
     uint8_t scale; /* E8M0: a binary32's exponent and nothing else */
     uint8_t levels[16];
 } block_mxfp4;
+
+/* -------------------------------------------------------------------------------------- mote's own: blocks of 32 values
+ *
+ * For rows that are no multiple of 256, at sizes that nothing else has: 4.25 and 3.25 bits a value, scale included.
+ * value = quant_m_scale(scale) × quant_m4_levels[…], or m3. The levels are where a quantizer that looks for each block's
+ * best scale loses least (Lloyd 1982, Max 1960), over blocks that are normal and some that have heavier tails. They are
+ * longer on one side, and scales have signs: a block's largest value goes to the long side, and what lies opposite it,
+ * which is smaller in most blocks, has levels that are closer together. docs/ARCHITECTURE.md has what that gains. */
+
+/* M4: nibbles as above */
+typedef struct block_m4 {
+    uint8_t scale;
+    uint8_t levels[16];
+} block_m4;
+
+/* M3: the planes of a panel (panels.h), row by row
+ *
+ *     low[4p + i]         d d c c b b a a           low two bits; a: value 16p + i, b: 4 further on, c: 8, d: 12 (p = 0, 1)
+ *     high[i]             bit g: third bit of value 4g + i */
+typedef struct block_m3 {
+    uint8_t scale;
+    uint8_t low[8];
+    uint8_t high[4];
+} block_m3;
 
 /* ------------------------------------------------------------------------------------ K-quants: super-blocks of 256 */
 
@@ -201,6 +229,8 @@ _Static_assert(sizeof(block_q5_1) == 24, "Q5_1");
 _Static_assert(sizeof(block_q8_0) == 34, "Q8_0");
 _Static_assert(sizeof(block_iq4_nl) == 18, "IQ4_NL");
 _Static_assert(sizeof(block_mxfp4) == 17, "MXFP4");
+_Static_assert(sizeof(block_m4) == 17, "M4");
+_Static_assert(sizeof(block_m3) == 13, "M3");
 _Static_assert(sizeof(block_q2_k) == 84, "Q2_K");
 _Static_assert(sizeof(block_q3_k) == 110, "Q3_K");
 _Static_assert(sizeof(block_q4_k) == 144, "Q4_K");
@@ -220,6 +250,38 @@ extern const int8_t quant_iq4_levels[16];
 
 /* The sixteen values of E2M1, doubled to be whole: 0, ½, 1, 1½, 2, 3, 4, 6 and their negatives. */
 extern const int8_t quant_e2m1_doubled[16];
+
+/* M4 and M3: ascending. */
+extern const int8_t quant_m4_levels[16];
+extern const int8_t quant_m3_levels[8];
+
+/* What the codes of a format stand for; NULL: they are levels themselves. */
+static inline const int8_t *quant_code_book(quant_type type)
+{
+    switch (type) {
+    case QUANT_IQ4_NL:
+    case QUANT_IQ4_XS: return quant_iq4_levels;
+    case QUANT_M4: return quant_m4_levels;
+    case QUANT_M3: return quant_m3_levels;
+    default: return NULL;
+    }
+}
+
+/* The scales of M4 and M3: a sign, and seven bits n that become a half-precision number and are divided by 16. From 8 to
+ * 96 they are its exponent and three bits of its mantissa, so that a block whose largest value is 0.0005 … 1 has eight
+ * scales an octave to choose from; above, up to 222, every other one; below, subnormals down to zero. */
+enum { QUANT_M_COARSE = 96 }; /* from here on n counts twice */
+
+static inline uint16_t quant_m_half(uint8_t scale)
+{
+    unsigned n = scale & 127u, doubled = n > QUANT_M_COARSE ? n - QUANT_M_COARSE : 0;
+    return (uint16_t)((scale & 128u) << 8 | (n + doubled) << 7);
+}
+
+static inline float quant_m_scale(uint8_t scale)
+{
+    return f16_to_f32(quant_m_half(scale)) * 0x1p-4f;
+}
 
 /* Scales of Q3_K: 16 of six bits, less 32. */
 static inline void quant_q3_k_groups(const uint8_t groups[static 12], int8_t scales[static 16])

@@ -13,7 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Name and GGUF type number of every format mote decodes. */
+/* Name and GGUF type number of every format mote decodes. The last two are our own (blocks.h): their numbers, which spell
+ * their names, are far above those that GGUF gives away one by one, and other programs refuse them as unknown. */
 /* clang-format off */
 #define QUANT_TYPE_LIST(X)  \
     X(F32,      0)          \
@@ -35,7 +36,9 @@
     X(BF16,    30)          \
     X(TQ1_0,   34)          \
     X(TQ2_0,   35)          \
-    X(MXFP4,   39)
+    X(MXFP4,   39)          \
+    X(M3,  0x4d33)          \
+    X(M4,  0x4d34)
 /* clang-format on */
 
 typedef enum quant_type {

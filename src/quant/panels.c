@@ -82,7 +82,7 @@ INLINE void put_nibbles(uint8_t *to, size_t row, const uint8_t *from, size_t shi
 }
 
 /* One or two bits of each byte, all at the same `shift`, into one word. */
-INLINE uint32_t high_bits(const uint8_t *from, size_t shift, size_t bits)
+INLINE uint32_t joined_bits(const uint8_t *from, size_t shift, size_t bits)
 {
     uint32_t word = 0, mask = bits == 1 ? 0x01010101u : 0x03030303u;
     for (size_t k = 0; k < 8 / bits; k++)
@@ -104,7 +104,7 @@ INLINE void put_q4_or_q5_k(bool five, const void *from, size_t row, uint8_t *to)
         put_nibbles(to, row, levels + g / 2 * 32, g % 2 * 4);
         to += NIBBLE_BYTES;
         if (five) {
-            store_u32(to + 4 * row, high_bits(b5->high, g, 1));
+            store_u32(to + 4 * row, joined_bits(b5->high, g, 1));
             to += VECTOR_BYTES;
         }
         to[row] = scales[g];
@@ -122,11 +122,30 @@ INLINE void put_q6_k(const void *from, size_t row, uint8_t *to)
         size_t half = g / 4, quarter = g % 4; /* of the super-block; 32 columns of a half */
         put_nibbles(to, row, b->low + 64 * half + quarter % 2 * 32, quarter / 2 * 4);
         to += NIBBLE_BYTES;
-        store_u32(to + 4 * row, high_bits(b->high + 32 * half, 2 * quarter, 2));
-        store_u32(to + VECTOR_BYTES + 4 * row, high_bits(b->high + 32 * half + 16, 2 * quarter, 2));
+        store_u32(to + 4 * row, joined_bits(b->high + 32 * half, 2 * quarter, 2));
+        store_u32(to + VECTOR_BYTES + 4 * row, joined_bits(b->high + 32 * half + 16, 2 * quarter, 2));
         to += 2 * VECTOR_BYTES;
         to[row] = (uint8_t)b->groups[2 * g];
         to[PANEL_ROWS + row] = (uint8_t)b->groups[2 * g + 1];
+        to += 2 * PANEL_ROWS;
+    }
+}
+
+INLINE void put_q3_k(const void *from, size_t row, uint8_t *to)
+{
+    const block_q3_k *b = from;
+    int8_t scales[16];
+    quant_q3_k_groups(b->groups, scales);
+    put_pairs(to, row, b->scale, 1);
+    to += 2 * PANEL_ROWS;
+    for (size_t g = 0; g < 8; g++) {
+        const uint8_t *low = b->low + g / 4 * 32;
+        store_u32(to + 4 * row, joined_bits(low, g % 4 * 2, 2));
+        store_u32(to + VECTOR_BYTES + 4 * row, joined_bits(low + 16, g % 4 * 2, 2));
+        store_u32(to + 2 * VECTOR_BYTES + 4 * row, joined_bits(b->high, g, 1));
+        to += 3 * VECTOR_BYTES;
+        to[row] = (uint8_t)scales[2 * g];
+        to[PANEL_ROWS + row] = (uint8_t)scales[2 * g + 1];
         to += 2 * PANEL_ROWS;
     }
 }
@@ -145,6 +164,12 @@ INLINE void put_iq4_xs(const void *from, size_t row, uint8_t *to)
     }
 }
 
+INLINE void put_m(const uint8_t *from, size_t row, uint8_t *to, size_t words)
+{
+    put_words(to, row, from + 1, words);
+    to[VECTOR_BYTES * words + row] = *from;
+}
+
 INLINE void put_block(quant_type type, const uint8_t *from, size_t row, uint8_t *to)
 {
     switch (type) {
@@ -155,7 +180,10 @@ INLINE void put_block(quant_type type, const uint8_t *from, size_t row, uint8_t 
     case QUANT_Q4_K: put_q4_or_q5_k(false, from, row, to); break;
     case QUANT_Q5_K: put_q4_or_q5_k(true, from, row, to); break;
     case QUANT_Q6_K: put_q6_k(from, row, to); break;
+    case QUANT_Q3_K: put_q3_k(from, row, to); break;
     case QUANT_IQ4_XS: put_iq4_xs(from, row, to); break;
+    case QUANT_M4: put_m(from, row, to, 4); break;
+    case QUANT_M3: put_m(from, row, to, 3); break;
     default: put_simple(from, row, to, 1, false, 4); /* Q4_0 and IQ4_NL */
     }
 }
@@ -186,10 +214,22 @@ void panel_pack(const panel_layout *layout, const void *rows_data, size_t rows, 
 
 /* -------------------------------------------------------------------------------------------------------- decoding */
 
+/* Two bits and a third. */
+static void get_three_bits(const uint8_t *at, uint32_t level[8])
+{
+    uint32_t high = load_u32(at + 2 * VECTOR_BYTES);
+    for (size_t g = 0; g < 8; g++)
+        level[g] = (load_u32(at + g / 4 * VECTOR_BYTES) >> g % 4 * 2 & 0x03030303u) | (high >> g & 0x01010101u) << 2;
+}
+
 /* A row's levels in a block, all bits; word j holds columns 4j … 4j + 3. */
 static void get_levels(const panel_layout *layout, const uint8_t *block, size_t row, uint32_t level[8])
 {
     const uint8_t *at = block + 4 * row;
+    if (layout->level_bits == 2) {
+        get_three_bits(at, level);
+        return;
+    }
     for (size_t j = 0; j < 4; j++) {
         uint32_t word = load_u32(at + VECTOR_BYTES * j);
         level[j] = layout->level_bits == 8 ? word : word & 0x0f0f0f0fu;
@@ -218,7 +258,8 @@ static float half(const uint8_t *at)
 /* `scales`: those at the end of the block; `header`: of the super-block, or NULL. */
 static row_scales get_scales(quant_type type, const uint8_t *scales, const uint8_t *header, size_t row)
 {
-    float scale = half((header != NULL ? header : scales) + 2 * row);
+    bool small = type == QUANT_M4 || type == QUANT_M3;
+    float scale = small ? quant_m_scale(scales[row]) : half((header != NULL ? header : scales) + 2 * row);
     row_scales out = {{scale, scale}, -0.0f, 0};
     switch (type) {
     case QUANT_Q4_0: out.bias = 8; break;
@@ -230,8 +271,9 @@ static row_scales get_scales(quant_type type, const uint8_t *scales, const uint8
         out.scale[0] = out.scale[1] = scale * scales[row];
         out.minimum = -(half(header + 2 * (PANEL_ROWS + row)) * scales[PANEL_ROWS + row]);
         break;
+    case QUANT_Q3_K:
     case QUANT_Q6_K:
-        out.bias = 32;
+        out.bias = type == QUANT_Q6_K ? 32 : 4;
         out.scale[0] = scale * (int8_t)scales[row];
         out.scale[1] = scale * (int8_t)scales[PANEL_ROWS + row];
         break;
@@ -249,9 +291,9 @@ static void decode_block(const panel_layout *layout, const uint8_t *block, const
     int8_t level[PANEL_BLOCK];
     get_levels(layout, block, row, words);
     memcpy(level, words, sizeof level);
-    if (layout->type == QUANT_IQ4_NL || layout->type == QUANT_IQ4_XS)
-        for (size_t c = 0; c < PANEL_BLOCK; c++)
-            level[c] = quant_iq4_levels[level[c]];
+    const int8_t *table = quant_code_book(layout->type);
+    for (size_t c = 0; c < PANEL_BLOCK && table != NULL; c++)
+        level[c] = table[level[c]];
     row_scales by = get_scales(layout->type, block + panel_block_bytes(layout) - layout->scale_bytes, header, row);
     for (size_t c = 0; c < PANEL_BLOCK / 2; c++)
         values[c] = by.scale[0] * (float)(level[c] - by.bias) + by.minimum;

@@ -11,6 +11,7 @@
  *     levels of 8 bits, 512 bytes     byte 64g + 4r + i: row r; column 4g + i
  *     one high bit, 64 bytes          byte 4r + i, bit g: column 4g + i of row r
  *     two high bits, 128 bytes        byte 64p + 4r + i, bits 2q and 2q + 1: column 16p + 4q + i of row r
+ *     levels of 2 bits, 128 bytes     the same
  *
  * Rows past the last are zeros. What the levels mean, and the scales of each format (f16 unless said otherwise, one for
  * each row):
@@ -24,6 +25,9 @@
  *     Q5_K            4 bits + 1       as Q4_K
  *     Q6_K            4 bits + 2       s8 group_scale[2][16], by halves of 16;     header: scale[16]
  *     IQ4_XS          4 bits           s8 group_scale[16];                         header: scale[16]
+ *     Q3_K            2 bits + 1       as Q6_K
+ *     M4              4 bits           u8 scale[16], as quant_m_scale reads it
+ *     M3              2 bits + 1       as M4
  *
  * Levels and scales are those of blocks.h, unchanged, so nothing is lost, and a row can be had back from its panel. */
 #ifndef MOTE_QUANT_PANELS_H
@@ -55,12 +59,15 @@ enum {
     X(Q5_K,   q5_k,   4, 1, 32, 64)    \
     X(Q6_K,   q6_k,   4, 2, 32, 32)    \
     X(IQ4_NL, iq4_nl, 4, 0, 32,  0)    \
-    X(IQ4_XS, iq4_xs, 4, 0, 16, 32)
+    X(IQ4_XS, iq4_xs, 4, 0, 16, 32)    \
+    X(Q3_K,   q3_k,   2, 1, 32, 32)    \
+    X(M4,     m4,     4, 0, 16,  0)    \
+    X(M3,     m3,     2, 1, 16,  0)
 /* clang-format on */
 
 typedef struct panel_layout {
     quant_type type;
-    uint8_t level_bits;    /* 4 or 8 */
+    uint8_t level_bits;    /* 2, 4 or 8 */
     uint8_t high_bits;     /* 0, 1 or 2 */
     uint16_t scale_bytes;  /* at the end of a block */
     uint16_t header_bytes; /* every 256 columns */

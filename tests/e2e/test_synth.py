@@ -59,7 +59,7 @@ class Synth(Case):
 
     def test_every_type_runs(self):
         _, types = listed()
-        self.assertEqual(len(types), 15)
+        self.assertEqual(len(types), 17)
         for kind in types:
             self.expect_done(self.synth("--layers", "1", "--type", kind, "--force"))
             self.expect_done(mote("run", "-m", self.out, "-n", "1", "--ctx", "64", "--raw", "hello"))

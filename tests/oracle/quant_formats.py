@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Blocks of every weight format and what gguf-py makes of them, for tests/unit/test_quant.c and test_quant_encode.c.
+"""Blocks of every weight format and what gguf-py, or for mote's own formats the formulas below, make of them, for tests/unit/test_quant.c and test_quant_encode.c.
 
 NAME.decode  blocks of random bits with chosen scales, and the values gguf-py decodes them to
 NAME.encode  values, and the blocks gguf-py encodes them to, for the formats mote encodes
@@ -76,6 +76,35 @@ def random_blocks(rng, name, block, size):
     return blocks
 
 
+M4_LEVELS = [-127, -89, -70, -53, -40, -27, -16, -6, 3, 14, 25, 37, 51, 67, 87, 111]
+M3_LEVELS = [-127, -72, -40, -15, 7, 31, 62, 103]
+
+
+def m_scale(byte):
+    """A sign and n of 127: n/8 eighths of 2^-17 up to there, eight steps an octave up to 96, four above."""
+    n = byte & 127
+    n += max(0, n - 96)
+    size = n * 2.0**-21 if n < 8 else (8 + n % 8) * 2.0 ** (n // 8 - 22)
+    return -size if byte >= 128 else size
+
+
+def own_cases(name):
+    """Blocks of random bits with every scale there is, and their values from the definitions in src/quant/blocks.h."""
+    rng = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
+    blocks = rng.integers(0, 256, (256, 17 if name == "M4" else 13), dtype=np.uint8)
+    blocks[:, 0] = np.arange(256)
+    values = np.zeros((256, 32), dtype=np.float32)
+    for row, block in enumerate(blocks.tolist()):
+        for v in range(32):
+            if name == "M4":
+                level = M4_LEVELS[block[1 + v % 16] >> v // 16 * 4 & 15]
+            else:
+                low = block[1 + v // 16 * 4 + v % 4] >> v % 16 // 4 * 2 & 3
+                level = M3_LEVELS[low + 4 * (block[9 + v % 4] >> v // 4 & 1)]
+            values[row, v] = np.float64(m_scale(block[0])) * level
+    return blocks, values
+
+
 def values_to_encode(rng, block):
     """Weights as they are, then blocks that are zero, constant, one-sided, tiny, and of a lone outlier."""
     values = (rng.standard_normal((BLOCKS[block], block)) * 0.02).astype(np.float32)
@@ -109,6 +138,8 @@ def main():
         if name in ENCODED:
             values = values_to_encode(rng, block)
             write(out / f"{name}.encode", quantize(values, kind), values)
+    for name in ["M4", "M3"]:
+        write(out / f"{name}.decode", *own_cases(name))
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ static void check_matmul(const kernel_table *kernels, thread_pool *pool, const q
         .bias = c.bias ? bias.at : NULL,
         .accumulate = c.accumulate,
     };
-    size_t stride = (kernels->matmul[format->type]->scratch_bytes(columns) + 63) / 64 * 64;
+    size_t stride = (kernels->matmul[KERNEL_SLOT(format->type)]->scratch_bytes(columns) + 63) / 64 * 64;
     void *scratch = aligned_alloc(64, stride * thread_pool_size(pool));
     matmul(kernels, pool, &job, 1, scratch, stride);
 
@@ -75,7 +75,7 @@ static void check_matmul(const kernel_table *kernels, thread_pool *pool, const q
             }
             /* A float sum of n terms is off by at most n half-ulps of the sum of their sizes; tokens rounded to bf16
              * add a half-ulp of theirs. */
-            double rounding = strcmp(kernels->matmul[format->type]->name, "avx512-bf16") == 0 ? 0x1p-8 : 0;
+            double rounding = strcmp(kernels->matmul[KERNEL_SLOT(format->type)]->name, "avx512-bf16") == 0 ? 0x1p-8 : 0;
             assert_true(fabs((double)y_rows[t][r] - sum) <= size * ((double)(columns + 4) * 0x1p-24 + rounding));
         }
     }
@@ -137,7 +137,7 @@ static void test_batches_of_float_rows(void **state)
                               .x_stride = COLUMNS,
                               .y = together[0],
                               .y_stride = ROWS};
-            assert_true(kernels.matmul[format->type]->scratch_bytes(COLUMNS) <= 1 << 20);
+            assert_true(kernels.matmul[KERNEL_SLOT(format->type)]->scratch_bytes(COLUMNS) <= 1 << 20);
             matmul(&kernels, pool, &job, 1, scratch, 1 << 20);
             for (size_t t = 0; t < TOKENS; t++) {
                 job.tokens = 1;
@@ -187,14 +187,14 @@ static void test_levels_are_kept(void **state)
         kernel_table kernels;
         kernel_table_init(&kernels, levels[level]);
         for (size_t f = 0; f < quant_count(); f++)
-            assert_int_equal(kernels.matmul[quant_at(f)->type]->needs & ~levels[level], 0);
+            assert_int_equal(kernels.matmul[KERNEL_SLOT(quant_at(f)->type)]->needs & ~levels[level], 0);
         for (size_t type = 0; type < KV_TYPE_COUNT; type++) {
             assert_int_equal(kernels.attention.keys[type]->needs & ~levels[level], 0);
             assert_int_equal(kernels.attention.values[type]->needs & ~levels[level], 0);
         }
         assert_int_equal(kernels.attention.softmax->needs & ~levels[level], 0);
         assert_int_equal(kernels.vectors->needs & ~levels[level], 0);
-        assert_true(level > 0 || kernels.matmul[QUANT_Q4_0]->needs == 0);
+        assert_true(level > 0 || kernels.matmul[KERNEL_SLOT(QUANT_Q4_0)]->needs == 0);
     }
 }
 

@@ -140,7 +140,7 @@ static void check_product(const kernel_table *kernels, thread_pool *pool, produc
             double got = (double)((float *)p->y.at)[t * p->rows + r];
             if (!(fabs(got - sum) <= size * (double)(p->columns / PANEL_BLOCK + 8) * 0x1p-24))
                 print_message("%s with %s: row %zu, token %zu: %g, not %g\n", p->format->name,
-                              kernels->panels[p->format->type]->name, r, t, got, sum);
+                              kernels->panels[KERNEL_SLOT(p->format->type)]->name, r, t, got, sum);
             assert_true(fabs(got - sum) <= size * (double)(p->columns / PANEL_BLOCK + 8) * 0x1p-24);
         }
 }
@@ -187,7 +187,8 @@ static void for_each_format(void (*check)(const quant_format *format, const kern
             thread_pool *pool;
             assert_int_equal(thread_pool_open(&pool, threads, NULL), MOTE_OK);
             for (size_t f = 0; f < quant_count(); f++)
-                if (kernels.panels[quant_at(f)->type] != before.panels[quant_at(f)->type]) /* else it added nothing */
+                if (kernels.panels[KERNEL_SLOT(quant_at(f)->type)] !=
+                    before.panels[KERNEL_SLOT(quant_at(f)->type)]) /* else it added nothing */
                     check(quant_at(f), &kernels, pool);
             thread_pool_close(pool);
         }
@@ -309,7 +310,7 @@ static void check_packing(const quant_format *format, size_t rows, size_t column
     guarded_free(row);
     product_free(&p);
     assert_true((double)panel_bytes(panel_layout_of(format->type), 1024) <=
-                1.03 * PANEL_ROWS * 1024 / format->block * format->bytes);
+                1.04 * PANEL_ROWS * 1024 / format->block * format->bytes);
 }
 
 static void test_packing_loses_nothing(void **state)
@@ -390,7 +391,7 @@ static void test_levels_are_kept(void **state)
         kernel_table kernels;
         kernel_table_init(&kernels, levels[level]);
         for (size_t f = 0; f < quant_count(); f++) {
-            const matmul_kernel *kernel = kernels.panels[quant_at(f)->type];
+            const matmul_kernel *kernel = kernels.panels[KERNEL_SLOT(quant_at(f)->type)];
             assert_true((kernel != NULL) == (panel_layout_of(quant_at(f)->type) != NULL));
             assert_true(kernel == NULL || (kernel->needs & ~levels[level]) == 0);
         }
@@ -460,11 +461,12 @@ static int bench(uint32_t threads, const char *only, const char *format_name)
     for (size_t number = 0; table_of(number, &kernels); number++)
         for (size_t f = 0; f < quant_count(); f++) {
             const quant_format *format = quant_at(f);
-            const matmul_kernel *kernel = kernels.panels[format->type];
+            const matmul_kernel *kernel = kernels.panels[KERNEL_SLOT(format->type)];
             if (kernel == NULL || strncmp(kernel->name, only, strlen(only)) != 0 ||
-                strncmp(format->name, format_name, strlen(format_name)) != 0 || kernel->name == last[format->type])
+                strncmp(format->name, format_name, strlen(format_name)) != 0 ||
+                kernel->name == last[KERNEL_SLOT(format->type)])
                 continue;
-            last[format->type] = kernel->name;
+            last[KERNEL_SLOT(format->type)] = kernel->name;
             product p = product_new(format, 3072, 1024, 256, RANDOM);
             to_int8(&kernels, &p);
             matmul_job job = job_of(&p);

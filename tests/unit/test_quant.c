@@ -19,7 +19,7 @@ static void find_knows_each_type_once(void **state)
 {
     (void)state;
     size_t found = 0;
-    for (uint32_t type = 0; type <= 64; type++) {
+    for (uint32_t type = 0; type <= 0xffff; type++) {
         const quant_format *format = quant_find(type);
         if (format == NULL)
             continue;
@@ -47,6 +47,7 @@ static void names_and_sizes_are_those_of_gguf(void **state)
         {11, 256, 110, "Q3_K"},   {12, 256, 144, "Q4_K"}, {13, 256, 176, "Q5_K"},  {14, 256, 210, "Q6_K"},
         {18, 256, 98, "IQ3_XXS"}, {20, 32, 18, "IQ4_NL"}, {21, 256, 110, "IQ3_S"}, {23, 256, 136, "IQ4_XS"},
         {30, 1, 2, "BF16"},       {34, 256, 54, "TQ1_0"}, {35, 256, 66, "TQ2_0"},  {39, 32, 17, "MXFP4"},
+        {0x4d33, 32, 13, "M3"},   {0x4d34, 32, 17, "M4"},
     };
     assert_int_equal(quant_count(), sizeof expected / sizeof *expected);
     for (size_t i = 0; i < quant_count(); i++) {
@@ -71,7 +72,7 @@ static void other_types_have_a_name_and_no_format(void **state)
         assert_null(quant_find(known[i].type));
         assert_string_equal(quant_type_name(known[i].type), known[i].name);
     }
-    static const uint32_t unknown[] = {42, 64, 99, 0x10000, 0x80000000u, 0xffffffffu};
+    static const uint32_t unknown[] = {42, 64, 99, 0x4d32, 0x4d35, 0x10000, 0x80000000u, 0xffffffffu};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
         assert_null(quant_find(unknown[i]));
         assert_null(quant_type_name(unknown[i]));

@@ -108,6 +108,9 @@ static void formats_are_a_quantizer_s(void **state)
         {"smollm2-135m", "q4_k_m", "blk.4.ffn_down.weight", "Q4_K"}, /* 1536 columns */
         {"smollm2-135m", "q5_k_m", "blk.4.attn_q.weight", "Q5_1"},
         {"smollm2-135m", "iq4_xs", "blk.4.attn_q.weight", "IQ4_NL"},
+        {"smollm2-135m", "m3", "blk.4.attn_q.weight", "M3"},
+        {"smollm2-135m", "m3", "token_embd.weight", "M4"},
+        {"smollm2-135m", "m4", "blk.4.ffn_down.weight", "M4"},
         {"phi4-mini", "q4_k_m", "blk.7.attn_qkv.weight", "Q5_K"},
         {"phi4-mini", "q5_k_m", "blk.7.attn_qkv.weight", "Q6_K"},
         {"qwen2.5-0.5b", "q4_0", "blk.0.attn_q.bias", "F32"},

@@ -27,13 +27,25 @@ inline_always bool has_minimum(quant_type type)
 
 inline_always bool has_header(quant_type type)
 {
-    return type == QUANT_Q4_K || type == QUANT_Q5_K || type == QUANT_Q6_K || type == QUANT_IQ4_XS;
+    return type == QUANT_Q4_K || type == QUANT_Q5_K || type == QUANT_Q6_K || type == QUANT_Q3_K || type == QUANT_IQ4_XS;
+}
+
+/* Whether the halves of a block have scales of their own. */
+inline_always bool has_halves(quant_type type)
+{
+    return type == QUANT_Q6_K || type == QUANT_Q3_K;
+}
+
+/* Whether levels are in planes of two bits and one. */
+inline_always bool has_planes(quant_type type)
+{
+    return type == QUANT_M3 || type == QUANT_Q3_K;
 }
 
 /* How many numbers row_scales has for each row. */
 inline_always size_t scale_count(quant_type type)
 {
-    return type == QUANT_Q6_K ? 3 : has_minimum(type) ? 2 : 1;
+    return has_halves(type) ? 3 : has_minimum(type) ? 2 : 1;
 }
 
 inline_always bool has_fifth_bit(quant_type type)
@@ -43,12 +55,12 @@ inline_always bool has_fifth_bit(quant_type type)
 
 inline_always bool has_code_book(quant_type type)
 {
-    return type == QUANT_IQ4_NL || type == QUANT_IQ4_XS;
+    return type == QUANT_IQ4_NL || type == QUANT_IQ4_XS || type == QUANT_M4 || type == QUANT_M3;
 }
 
 inline_always int level_offset(quant_type type)
 {
-    return type == QUANT_Q4_0 ? 8 : type == QUANT_Q5_0 ? 16 : type == QUANT_Q6_K ? 32 : 0;
+    return type == QUANT_Q4_0 ? 8 : type == QUANT_Q5_0 ? 16 : type == QUANT_Q6_K ? 32 : type == QUANT_Q3_K ? 4 : 0;
 }
 
 /* at + bytes, as a step that can be part of the load before it: the compiler would rather add to where the block began. */
@@ -71,12 +83,20 @@ inline_always uint8x16x4_t four_registers(const uint8_t *at)
 #endif
 }
 
-inline_always int8x16_t code_book(uint8x16_t level)
+inline_always int8x16_t code_book(quant_type type, uint8x16_t level)
 {
+    const int8_t *levels = type == QUANT_M4 ? quant_m4_levels : quant_iq4_levels;
 #if defined(__aarch64__)
-    return vqtbl1q_s8(vld1q_s8(quant_iq4_levels), level);
+    if (type == QUANT_M3)
+        return vqtbl1q_s8(vcombine_s8(vld1_s8(quant_m3_levels), vdup_n_s8(0)), level);
+    return vqtbl1q_s8(vld1q_s8(levels), level);
 #else
-    int8x8x2_t table = {{vld1_s8(quant_iq4_levels), vld1_s8(quant_iq4_levels + 8)}};
+    if (type == QUANT_M3) {
+        int8x8_t eight = vld1_s8(quant_m3_levels);
+        return vcombine_s8(vtbl1_s8(eight, vreinterpret_s8_u8(vget_low_u8(level))),
+                           vtbl1_s8(eight, vreinterpret_s8_u8(vget_high_u8(level))));
+    }
+    int8x8x2_t table = {{vld1_s8(levels), vld1_s8(levels + 8)}};
     return vcombine_s8(vtbl2_s8(table, vreinterpret_s8_u8(vget_low_u8(level))),
                        vtbl2_s8(table, vreinterpret_s8_u8(vget_high_u8(level))));
 #endif
@@ -99,7 +119,7 @@ inline_always level_pair unpacked(quant_type type, uint8x16_t bytes, const uint8
 {
     uint8x16_t low = vandq_u8(bytes, vdupq_n_u8(15)), rest = vshrq_n_u8(bytes, 4);
     if (has_code_book(type))
-        return (level_pair){code_book(low), code_book(rest)};
+        return (level_pair){code_book(type, low), code_book(type, rest)};
     if (has_fifth_bit(type)) {
         uint8x16_t bits = vld1q_u8(high + 16 * group);
         low = inserted(low, moved_bits(bits, 4 - (int)j), 16);
@@ -112,9 +132,23 @@ inline_always level_pair unpacked(quant_type type, uint8x16_t bytes, const uint8
     return (level_pair){vreinterpretq_s8_u8(low), vreinterpretq_s8_u8(rest)};
 }
 
+/* Pair j of M3 or Q3_K: `low` and `rest` hold two bits of columns 0 … 15 and of 16 … 31, `high` the third of all. */
+inline_always level_pair three_bits(quant_type type, uint8x16_t low, uint8x16_t rest, uint8x16_t high, size_t j)
+{
+    uint8x16_t mask = vdupq_n_u8(7);
+    low = vandq_u8(vsliq_n_u8(moved_bits(low, -2 * (int)j), moved_bits(high, -(int)j), 2), mask);
+    rest = vandq_u8(vsliq_n_u8(moved_bits(rest, -2 * (int)j), moved_bits(high, -4 - (int)j), 2), mask);
+    if (type == QUANT_Q3_K)
+        return (level_pair){vreinterpretq_s8_u8(low), vreinterpretq_s8_u8(rest)};
+    return (level_pair){code_book(type, low), code_book(type, rest)};
+}
+
 /* Of the block whose levels begin at `at`. */
 inline_always level_pair level_pair_at(quant_type type, const uint8_t *at, size_t j, size_t group)
 {
+    if (has_planes(type))
+        return three_bits(type, vld1q_u8(at + 16 * group), vld1q_u8(at + 64 + 16 * group),
+                          vld1q_u8(at + 128 + 16 * group), j);
     if (type == QUANT_Q8_0)
         return (level_pair){vld1q_s8((const int8_t *)at + 64 * j + 16 * group),
                             vld1q_s8((const int8_t *)at + 256 + 64 * j + 16 * group)};
@@ -124,10 +158,10 @@ inline_always level_pair level_pair_at(quant_type type, const uint8_t *at, size_
 /* Of all row groups; `at`: where register j of the levels' first half begins. Returns where the next does. */
 inline_always const uint8_t *level_pairs(quant_type type, const uint8_t *at, size_t j, level_pair pair[ROW_GROUPS])
 {
-    if (type == QUANT_Q8_0) {
+    if (type == QUANT_Q8_0 || has_planes(type)) {
         for (size_t g = 0; g < ROW_GROUPS; g++)
-            pair[g] = level_pair_at(type, at, 0, g);
-        return step(at, 64);
+            pair[g] = level_pair_at(type, at, has_planes(type) ? j : 0, g);
+        return type == QUANT_Q8_0 ? step(at, 64) : j == 3 ? step(at, 128) : at;
     }
     uint8x16x4_t bytes = four_registers(at);
     at = step(at, 64);
@@ -158,9 +192,9 @@ inline_always void six_bit_pairs(const uint8_t *at, size_t group, level_pair pai
 #if !defined(__aarch64__)
 /* Four halves as floats. Not every ARMv7 converts them, and its vectors take a subnormal for zero: so integers become
  * those. */
-inline_always float32x4_t halves_at(const uint8_t *at)
+inline_always float32x4_t four_halves(uint16x4_t halves)
 {
-    uint32x4_t half = vmovl_u16(vreinterpret_u16_u8(vld1_u8(at)));
+    uint32x4_t half = vmovl_u16(halves);
     uint32x4_t size = vandq_u32(half, vdupq_n_u32(0x7fff)), bits = vshlq_n_u32(size, 13);
     uint32x4_t normal = vaddq_u32(bits, vdupq_n_u32(112u << 23));
     uint32x4_t special = vandq_u32(vcgeq_u32(size, vdupq_n_u32(0x7c00)), vdupq_n_u32(112u << 23));
@@ -171,17 +205,34 @@ inline_always float32x4_t halves_at(const uint8_t *at)
 }
 #endif
 
-/* Of all sixteen rows. */
-inline_always void all_halves_at(const uint8_t *at, float32x4_t value[ROW_GROUPS])
+/* Of all sixteen rows: halves of rows 0 … 7 and of 8 … 15. */
+inline_always void sixteen_halves(uint8x16_t first, uint8x16_t second, float32x4_t value[ROW_GROUPS])
 {
 #if defined(__aarch64__)
-    float16x8_t eight[2] = {vreinterpretq_f16_u8(vld1q_u8(at)), vreinterpretq_f16_u8(vld1q_u8(at + 16))};
+    float16x8_t eight[2] = {vreinterpretq_f16_u8(first), vreinterpretq_f16_u8(second)};
     for (size_t g = 0; g < ROW_GROUPS; g++)
         value[g] = g % 2 == 0 ? vcvt_f32_f16(vget_low_f16(eight[g / 2])) : vcvt_high_f32_f16(eight[g / 2]);
 #else
+    uint16x8_t eight[2] = {vreinterpretq_u16_u8(first), vreinterpretq_u16_u8(second)};
     for (size_t g = 0; g < ROW_GROUPS; g++)
-        value[g] = halves_at(at + 8 * g);
+        value[g] = four_halves(g % 2 == 0 ? vget_low_u16(eight[g / 2]) : vget_high_u16(eight[g / 2]));
 #endif
+}
+
+inline_always void all_halves_at(const uint8_t *at, float32x4_t value[ROW_GROUPS])
+{
+    sixteen_halves(vld1q_u8(at), vld1q_u8(at + 16), value);
+}
+
+/* quant_m_scale of each: the bytes of the halves, and then those put together. */
+inline_always void all_m_scales_at(const uint8_t *at, float32x4_t value[ROW_GROUPS])
+{
+    uint8x16_t byte = vld1q_u8(at), n = vandq_u8(byte, vdupq_n_u8(127));
+    n = vaddq_u8(n, vqsubq_u8(n, vdupq_n_u8(QUANT_M_COARSE)));
+    uint8x16x2_t halves = vzipq_u8(vshlq_n_u8(n, 7), vsriq_n_u8(byte, n, 1)); /* keeps the sign on top */
+    sixteen_halves(halves.val[0], halves.val[1], value);
+    for (size_t g = 0; g < ROW_GROUPS; g++)
+        value[g] = vmulq_n_f32(value[g], 0x1p-4f);
 }
 
 inline_always void all_unsigned_at(const uint8_t *at, int32x4_t value[ROW_GROUPS])
@@ -204,7 +255,7 @@ inline_always void all_signed_at(const uint8_t *at, int32x4_t value[ROW_GROUPS])
     }
 }
 
-/* What a block's sums are multiplied with. In Q6_K, where the halves of a block have scales of their own, those are
+/* What a block's sums are multiplied with. Where the halves of a block have scales of their own, those are
  * integers, and multiply the sums as integers before `scale` does. */
 typedef struct row_scales {
     float32x4_t scale[ROW_GROUPS], minimum[ROW_GROUPS];
@@ -216,6 +267,10 @@ inline_always row_scales scales_of(quant_type type, const uint8_t *header, const
 {
     row_scales s;
     const uint8_t *halves = has_header(type) ? header : at;
+    if (type == QUANT_M4 || type == QUANT_M3) {
+        all_m_scales_at(at, s.scale);
+        return s;
+    }
     all_halves_at(halves, s.scale);
     if (has_minimum(type))
         all_halves_at(halves + 32, s.minimum);
@@ -228,7 +283,7 @@ inline_always row_scales scales_of(quant_type type, const uint8_t *header, const
         }
     } else if (has_header(type)) {
         all_signed_at(at, s.low);
-        if (type == QUANT_Q6_K)
+        if (has_halves(type))
             all_signed_at(at + 16, s.high);
         for (size_t g = 0; g < ROW_GROUPS && type == QUANT_IQ4_XS; g++)
             s.scale[g] = vmulq_f32(s.scale[g], vcvtq_f32_s32(s.low[g]));

@@ -71,7 +71,7 @@ inline_always float32x4_t add_scaled(float32x4_t sum, float32x4_t scale, float t
 /* What sums over unsigned levels begin with, by minus eight times the token's sum of levels. */
 inline_always int32x4_t first_sum(quant_type type, int32x4_t eighth)
 {
-    return level_offset(type) == 0 ? vdupq_n_s32(0) : eighth * (level_offset(type) / 8);
+    return level_offset(type) == 4 ? eighth >> 1 : eighth * (level_offset(type) / 8);
 }
 
 /* One function for each format and number of tokens, all of them inlined from the same bodies. */
@@ -110,7 +110,7 @@ inline_always int32x4_t first_sum(quant_type type, int32x4_t eighth)
 
 /* An entry of the table. */
 #define PANEL_ENTRY(format, function, level_bits, high_bits, scale_bytes, header_bytes)                                \
-    [QUANT_##format] = {                                                                                               \
+    [KERNEL_SLOT(QUANT_##format)] = {                                                                                  \
         .name = ENTRY_NAME, .needs = ENTRY_NEEDS, .scratch_bytes = panel_scratch_bytes, .run = function##_run},
 
 /* ---- bodies over all blocks ---- */
@@ -205,7 +205,7 @@ inline_always void put_scales(quant_type type, const row_scales *w, size_t group
     store_floats(at, w->scale[group]);
     if (has_minimum(type))
         store_floats(at + apart, w->minimum[group]);
-    if (type == QUANT_Q6_K) {
+    if (has_halves(type)) {
         store_floats(at + apart, vreinterpretq_f32_s32(w->low[group]));
         store_floats(at + 2 * apart, vreinterpretq_f32_s32(w->high[group]));
     }

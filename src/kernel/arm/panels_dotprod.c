@@ -62,7 +62,7 @@ inline_always const uint8_t *add_opened_group(quant_type type, const uint8_t *op
     begin_two(&dots[2], &dots[3]);
     DOT16(opened, low);
     opened = step(opened, 64);
-    if (type == QUANT_Q6_K) {
+    if (has_halves(type)) {
         for (size_t t = 0; t < tokens; t++)
             low[t] = vmulq_s32(dots[t], integers_at(opened + 80));
         begin_two(&dots[0], &dots[1]);
@@ -70,7 +70,7 @@ inline_always const uint8_t *add_opened_group(quant_type type, const uint8_t *op
     }
     DOT16(opened, high);
     opened = step(opened, 64);
-    if (type == QUANT_Q6_K)
+    if (has_halves(type))
         for (size_t t = 0; t < tokens; t++)
             dots[t] = vmlaq_s32(low[t], dots[t], integers_at(opened + 32));
     NOT_BEFORE();

@@ -104,11 +104,11 @@ inline_always const uint8_t *add_opened_group(quant_type type, const uint8_t *op
             dots[r][p] = vmmlaq_s32(dots[r][p], w.val[0], columns_of(&token[p], 0));
             dots[r][p] = vmmlaq_s32(dots[r][p], w.val[1], columns_of(&token[p], 1));
             int32x4_t low = dots[r][p];
-            if (type == QUANT_Q6_K)
+            if (has_halves(type))
                 dots[r][p] = vdupq_n_s32(0);
             dots[r][p] = vmmlaq_s32(dots[r][p], w.val[2], columns_of(&token[p], 2));
             dots[r][p] = vmmlaq_s32(dots[r][p], w.val[3], columns_of(&token[p], 3));
-            if (type == QUANT_Q6_K)
+            if (has_halves(type))
                 dots[r][p] = vmlaq_s32(vmulq_s32(low, integers_at(opened + (r == 0 ? 96 : 48))), dots[r][p],
                                        integers_at(opened + (r == 0 ? 128 : 80)));
         }

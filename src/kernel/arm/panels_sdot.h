@@ -55,7 +55,7 @@ typedef struct row_dots {
 
 inline_always row_dots begin_dots(quant_type type, const token_numbers *numbers, size_t t, size_t tokens)
 {
-    if (type != QUANT_Q6_K)
+    if (!has_halves(type))
         return (row_dots){first_sum(type, token_integer(numbers, OFFSET, t, tokens)), vdupq_n_s32(0)};
     int32x4_t half = token_integer(numbers, HALF, t, tokens), all = token_integer(numbers, OFFSET, t, tokens);
     return (row_dots){first_sum(type, half), first_sum(type, vsubq_s32(all, half))};
@@ -66,7 +66,7 @@ inline_always void add_group(quant_type type, const row_scales *w, size_t group,
                              const row_dots *dots, float32x4_t sum[][ROW_GROUPS], size_t tokens)
 {
     for (size_t t = 0; t < tokens; t++) {
-        int32x4_t all = type == QUANT_Q6_K ? joined(w, group, dots[t].low, dots[t].high) : dots[t].low;
+        int32x4_t all = has_halves(type) ? joined(w, group, dots[t].low, dots[t].high) : dots[t].low;
         sum[t][group] = add_scaled(sum[t][group], w->scale[group], token_number(numbers, SCALE, t, tokens), all);
         if (has_minimum(type))
             sum[t][group] =
@@ -113,7 +113,8 @@ inline_always const uint8_t *dot_columns(quant_type type, const uint8_t *at, con
         for (size_t t = 0; t < tokens; t++)                                                                            \
             for (size_t g = 0; g < ROW_GROUPS; g++) {                                                                  \
                 dots[g][t].low = vdotq_laneq_s32(dots[g][t].low, w[g].low, token[t].low, j);                           \
-                dots[g][t].low = vdotq_laneq_s32(dots[g][t].low, w[g].high, token[t].high, j);                         \
+                int32x4_t *high = has_halves(type) ? &dots[g][t].high : &dots[g][t].low;                               \
+                *high = vdotq_laneq_s32(*high, w[g].high, token[t].high, j);                                           \
             }                                                                                                          \
     }
     FOR_FOUR_LANES(STEP)
@@ -153,7 +154,7 @@ inline_always void add_block_by_columns(quant_type type, block_walk *at, token_b
     }
     const uint8_t *end = type == QUANT_Q6_K ? dot_six_bits(at->levels, token, dots, tokens)
                                             : dot_columns(type, at->levels, token, dots, tokens);
-    size_t high_bits = type == QUANT_Q6_K ? 128 : has_fifth_bit(type) ? 64 : 0;
+    size_t high_bits = type == QUANT_Q6_K ? 128 : has_fifth_bit(type) || has_planes(type) ? 64 : 0;
     row_scales w = scales_of(type, at->header, end + high_bits);
     at->next = end + high_bits + (size_t)(at->next - at->scales);
     for (size_t g = 0; g < ROW_GROUPS; g++)
@@ -174,7 +175,7 @@ inline_always void add_block_by_group(quant_type type, const block_walk *at, tok
         for (size_t t = 0; t < tokens; t++)                                                                            \
             dots[t].low = vdotq_laneq_s32(dots[t].low, w.low, token[t].low, j);                                        \
         for (size_t t = 0; t < tokens; t++) {                                                                          \
-            int32x4_t *high = type == QUANT_Q6_K ? &dots[t].high : &dots[t].low;                                       \
+            int32x4_t *high = has_halves(type) ? &dots[t].high : &dots[t].low;                                         \
             *high = vdotq_laneq_s32(*high, w.high, token[t].high, j);                                                  \
         }                                                                                                              \
     }

@@ -65,7 +65,7 @@ inline_always bool fills_byte(quant_type type)
 inline_always void add_token(quant_type type, const block_walk *at, const uint8_t *x, const uint8_t *numbers,
                              size_t apart, float32x4_t sum[ROW_GROUPS])
 {
-    bool split = type == QUANT_Q6_K; /* the halves of the block have their own scales */
+    bool split = has_halves(type); /* the halves of the block have their own scales */
     row_parts parts, rest;
     row_dots dots, rest_dots;
     const uint8_t *levels = at->levels;
@@ -146,14 +146,14 @@ inline_always void add_opened(quant_type type, const uint8_t *opened, const uint
                               size_t apart, float32x4_t sum[ROW_GROUPS])
 {
     int32x4_t products[ROW_GROUPS], rest[ROW_GROUPS];
-    multiply_columns(type, opened, x, 0, type == QUANT_Q6_K ? 4 : 8, products);
-    if (type == QUANT_Q6_K)
+    multiply_columns(type, opened, x, 0, has_halves(type) ? 4 : 8, products);
+    if (has_halves(type))
         multiply_columns(type, opened, x, 4, 8, rest);
     float scale = load_f32(numbers);
     float32x4_t scaled_sum = vdupq_n_f32(load_f32(numbers + apart));
     for (size_t g = 0; g < ROW_GROUPS; g++) {
         const uint8_t *scales = opened + 512 + 16 * g;
-        if (type == QUANT_Q6_K)
+        if (has_halves(type))
             products[g] =
                 vmlaq_s32(vmulq_s32(products[g], integers_at(scales + 64)), rest[g], integers_at(scales + 128));
         sum[g] = add_scaled(sum[g], floats_at(scales), scale, products[g]);

@@ -7,9 +7,9 @@ void kernel_generic_init(kernel_table *table)
     *table = (kernel_table){.vectors = &vectors_generic, .to_int8 = int8_tokens_store_generic};
     for (size_t i = 0; i < quant_count(); i++) {
         quant_type type = quant_at(i)->type;
-        table->matmul[type] = &matmul_generic;
+        table->matmul[KERNEL_SLOT(type)] = &matmul_generic;
         if (panel_layout_of(type) != NULL)
-            table->panels[type] = &panels_generic[type];
+            table->panels[KERNEL_SLOT(type)] = &panels_generic[KERNEL_SLOT(type)];
     }
     attention_kernels *attention = &table->attention;
     for (kv_type type = 0; type < KV_TYPE_COUNT; type++) {

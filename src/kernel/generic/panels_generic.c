@@ -24,11 +24,16 @@ static inline int plain_level(quant_type type, const uint8_t *block, const uint8
 {
     if (type == QUANT_Q8_0)
         return (int8_t)block[c / 4 * 64 + byte];
+    if (type == QUANT_M3 || type == QUANT_Q3_K) {
+        int code = (block[c / 16 * 64 + byte] >> (c / 4 % 4 * 2) & 3) | (high[byte] >> (c / 4) & 1) << 2;
+        return type == QUANT_M3 ? quant_m3_levels[code] : code - 4;
+    }
     int level = block[c % 16 / 4 * 64 + byte] >> (c / 16 * 4) & 15;
     switch (type) {
     case QUANT_Q4_0: return level - 8;
     case QUANT_IQ4_NL:
     case QUANT_IQ4_XS: return quant_iq4_levels[level];
+    case QUANT_M4: return quant_m4_levels[level];
     case QUANT_Q5_0: return (level | (high[byte] >> (c / 4) & 1) << 4) - 16;
     case QUANT_Q5_1:
     case QUANT_Q5_K: return level | (high[byte] >> (c / 4) & 1) << 4;
@@ -41,7 +46,11 @@ static inline void plain_scales(quant_type type, const uint8_t *header, const ui
 {
     float outer[PANEL_ROWS], outer_minimum[PANEL_ROWS];
     memset(out->minimum, 0, sizeof out->minimum);
-    halves(header != NULL ? header : scales, outer);
+    if (type == QUANT_M4 || type == QUANT_M3)
+        for (size_t r = 0; r < PANEL_ROWS; r++)
+            outer[r] = quant_m_scale(scales[r]);
+    else
+        halves(header != NULL ? header : scales, outer);
     memcpy(out->scale[0], outer, sizeof outer);
     memcpy(out->scale[1], outer, sizeof outer);
     if (type == QUANT_Q4_1 || type == QUANT_Q5_1)
@@ -53,9 +62,10 @@ static inline void plain_scales(quant_type type, const uint8_t *header, const ui
             out->minimum[r] = -(outer_minimum[r] * scales[PANEL_ROWS + r]);
         }
     }
-    for (size_t r = 0; r < PANEL_ROWS && (type == QUANT_Q6_K || type == QUANT_IQ4_XS); r++) {
+    bool halved = type == QUANT_Q6_K || type == QUANT_Q3_K;
+    for (size_t r = 0; r < PANEL_ROWS && (halved || type == QUANT_IQ4_XS); r++) {
         out->scale[0][r] = outer[r] * (int8_t)scales[r];
-        out->scale[1][r] = outer[r] * (int8_t)scales[type == QUANT_Q6_K ? PANEL_ROWS + r : r];
+        out->scale[1][r] = outer[r] * (int8_t)scales[halved ? PANEL_ROWS + r : r];
     }
 }
 
@@ -111,6 +121,6 @@ __attribute__((always_inline)) static inline void multiply(quant_type type, cons
 PANEL_LAYOUT_LIST(PRODUCTS)
 
 #define ENTRY(format, function, level_bits, high_bits, scale_bytes, header_bytes)                                      \
-    [QUANT_##format] = {.name = "generic", .scratch_bytes = panel_scratch_bytes, .run = function##_run},
+    [KERNEL_SLOT(QUANT_##format)] = {.name = "generic", .scratch_bytes = panel_scratch_bytes, .run = function##_run},
 
 const matmul_kernel panels_generic[KERNEL_FORMATS] = {PANEL_LAYOUT_LIST(ENTRY)};

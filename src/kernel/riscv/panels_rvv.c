@@ -8,9 +8,9 @@
 #define DECLARE(format, name, level_bits, high_bits, scale_bytes, header_bytes)                                        \
     panel_tile EIGHT(panel_rvv128_##name##_), EIGHT(panel_rvv256_##name##_);
 #define TILES_128(format, name, level_bits, high_bits, scale_bytes, header_bytes)                                      \
-    [QUANT_##format] = {EIGHT(panel_rvv128_##name##_)},
+    [KERNEL_SLOT(QUANT_##format)] = {EIGHT(panel_rvv128_##name##_)},
 #define TILES_256(format, name, level_bits, high_bits, scale_bytes, header_bytes)                                      \
-    [QUANT_##format] = {EIGHT(panel_rvv256_##name##_)},
+    [KERNEL_SLOT(QUANT_##format)] = {EIGHT(panel_rvv256_##name##_)},
 
 PANEL_LAYOUT_LIST(DECLARE)
 
@@ -27,10 +27,10 @@ static void run(const matmul_job *job, size_t begin, size_t end, void *scratch)
     static panel_tile *const tiles[][KERNEL_FORMATS][TOKEN_TILE] = {{PANEL_LAYOUT_LIST(TILES_128)},
                                                                     {PANEL_LAYOUT_LIST(TILES_256)}};
     (void)scratch;
-    panel_product(job, begin, end, tiles[register_bits() >= 256][job->format->type], false);
+    panel_product(job, begin, end, tiles[register_bits() >= 256][KERNEL_SLOT(job->format->type)], false);
 }
 
 #define ENTRY(format, name_, level_bits, high_bits, scale_bytes, header_bytes)                                         \
-    [QUANT_##format] = {.name = "rvv", .needs = CPU_RVV, .scratch_bytes = panel_scratch_bytes, .run = run},
+    [KERNEL_SLOT(QUANT_##format)] = {.name = "rvv", .needs = CPU_RVV, .scratch_bytes = panel_scratch_bytes, .run = run},
 
 const matmul_kernel panels_rvv[KERNEL_FORMATS] = {PANEL_LAYOUT_LIST(ENTRY)};

@@ -20,7 +20,9 @@ inline_always size_t pairs_in_16_bits(quant_type type)
 {
     if (has_bytes(type))
         return 1;
-    return type == QUANT_Q6_K ? 2 : type == QUANT_Q5_0 || type == QUANT_Q5_1 || type == QUANT_Q5_K ? 4 : 8;
+    if (type == QUANT_Q5_0 || type == QUANT_Q5_1 || type == QUANT_Q5_K || type == QUANT_Q3_K)
+        return 4; /* of Q3_K there would be room for more, but a half has no more */
+    return type == QUANT_Q6_K ? 2 : 8;
 }
 
 inline_always __m256i pair(quant_type type, bytes level, __m256i x)

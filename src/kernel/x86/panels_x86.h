@@ -54,9 +54,11 @@ typedef float floats __attribute__((vector_size(VECTOR_BYTES)));
 inline_always floats halves_at(const uint8_t *at);
 inline_always floats unsigned_at(const uint8_t *at);
 inline_always floats signed_at(const uint8_t *at);
+inline_always floats m_scales_at(const uint8_t *at); /* quant_m_scale of each */
 
-/* table[level] for each byte. */
+/* table[level] for each byte; look_up_8 for a table of eight. */
 inline_always bytes look_up(const int8_t table[16], bytes level);
+inline_always bytes look_up_8(const int8_t table[8], bytes level);
 
 /* Adds the products of groups [begin, end) with the levels of `count` tokens, which lie at `x`, to their sums. */
 inline_always void add_products(quant_type type, ints *sum, const bytes level[GROUPS], const uint8_t *x, size_t count,
@@ -100,17 +102,53 @@ inline_always void top_bits(const uint8_t *at, bytes level[GROUPS])
         level[g] |= moved(bytes_at(at + g / 4 * 64), 4 - 2 * (g % 4)) & 48;
 }
 
+inline_always void three_bits(const uint8_t *at, bytes level[GROUPS])
+{
+    bytes high = bytes_at(at + 128);
+    for (int g = 0; g < GROUPS; g++)
+        level[g] = (moved(bytes_at(at + g / 4 * 64), -2 * (g % 4)) & 3) | (moved(high, 2 - g) & 4);
+}
+
+/* Whether levels are in planes of two bits and one. */
+inline_always bool has_planes(quant_type type)
+{
+    return type == QUANT_M3 || type == QUANT_Q3_K;
+}
+
+/* Whether the halves of a block have scales of their own. */
+inline_always bool has_halves(quant_type type)
+{
+    return type == QUANT_Q6_K || type == QUANT_Q3_K;
+}
+
+inline_always bool is_m(quant_type type)
+{
+    return type == QUANT_M4 || type == QUANT_M3;
+}
+
 inline_always bool has_bytes(quant_type type)
 {
-    return type == QUANT_Q8_0 || type == QUANT_IQ4_NL || type == QUANT_IQ4_XS;
+    return type == QUANT_Q8_0 || type == QUANT_IQ4_NL || type == QUANT_IQ4_XS || is_m(type);
+}
+
+inline_always bytes byte_level(quant_type type, const uint8_t *at, size_t g, bytes code)
+{
+    switch (type) {
+    case QUANT_Q8_0: return bytes_at(at + 64 * g);
+    case QUANT_M4: return look_up(quant_m4_levels, code);
+    case QUANT_M3: return look_up_8(quant_m3_levels, code);
+    default: return look_up(quant_iq4_levels, code);
+    }
 }
 
 inline_always void levels_of(quant_type type, const uint8_t *at, bytes level[GROUPS])
 {
-    if (type != QUANT_Q8_0)
+    if (has_planes(type))
+        three_bits(at, level);
+    else if (type != QUANT_Q8_0)
         nibbles(at, level);
     for (size_t g = 0; g < GROUPS && has_bytes(type); g++) {
-        level[g] = type == QUANT_Q8_0 ? bytes_at(at + 64 * g) : look_up(quant_iq4_levels, level[g]);
+        level[g] = byte_level(type, at, g, level[g]);
         if (!SIGNED_BYTES)
             level[g] ^= 128;
     }
@@ -120,18 +158,26 @@ inline_always void levels_of(quant_type type, const uint8_t *at, bytes level[GRO
         top_bits(at + 256, level);
 }
 
-/* The offset of a format's levels is 8 << this; −1: none. */
+/* The offset of a format's levels is 8 << this. */
+enum { NO_OFFSET = -1, HALF_OF_8 = -2 };
+
 inline_always int offset_shift(quant_type type)
 {
     if (has_bytes(type))
-        return SIGNED_BYTES ? -1 : 4;
-    return type == QUANT_Q4_0 ? 0 : type == QUANT_Q5_0 ? 1 : type == QUANT_Q6_K ? 2 : -1;
+        return SIGNED_BYTES ? NO_OFFSET : 4;
+    switch (type) {
+    case QUANT_Q3_K: return HALF_OF_8;
+    case QUANT_Q4_0: return 0;
+    case QUANT_Q5_0: return 1;
+    case QUANT_Q6_K: return 2;
+    default: return NO_OFFSET;
+    }
 }
 
 /* ---- scales ---- */
 
 typedef struct block_scales {
-    floats scale, second; /* second: of the last 16 columns in Q6_K, else the minimum */
+    floats scale, second; /* second: of the last 16 columns where halves have their own, else the minimum */
 } block_scales;
 
 inline_always bool has_minimum(quant_type type)
@@ -150,10 +196,13 @@ inline_always block_scales scales_of(quant_type type, const uint8_t *header, con
     case QUANT_Q5_K:
         return (block_scales){halves_at(header + 2 * row) * unsigned_at(at + row),
                               (none - halves_at(header + 32 + 2 * row)) * unsigned_at(at + 16 + row)};
+    case QUANT_Q3_K:
     case QUANT_Q6_K:
         return (block_scales){halves_at(header + 2 * row) * signed_at(at + row),
                               halves_at(header + 2 * row) * signed_at(at + 16 + row)};
     case QUANT_IQ4_XS: return (block_scales){halves_at(header + 2 * row) * signed_at(at + row), none};
+    case QUANT_M4:
+    case QUANT_M3: return (block_scales){m_scales_at(at + row), none};
     default: return (block_scales){halves_at(at + 2 * row), none};
     }
 }
@@ -162,8 +211,11 @@ inline_always block_scales scales_of(quant_type type, const uint8_t *header, con
 
 inline_always ints first_sum(const uint8_t *offset, int shift)
 {
-    words none = {0};
-    return shift < 0 ? (ints)none : (ints)((none + load_u32(offset)) << (uint32_t)shift);
+    const words none = {0};
+    if (shift == NO_OFFSET)
+        return (ints)none;
+    words eights = none + load_u32(offset);
+    return shift == HALF_OF_8 ? (ints)eights >> 1 : (ints)(eights << (uint32_t)shift);
 }
 
 /* The dot products of `count` tokens with the columns of groups [begin, end). The tokens go side by side: each one's dot
@@ -188,7 +240,7 @@ inline_always void add_block(quant_type type, floats *sum, const bytes level[GRO
 {
     const uint8_t *scales = x + INT8_SCALES * tokens + 4 * first;
     ints dot[AT_ONCE];
-    if (type == QUANT_Q6_K) {
+    if (has_halves(type)) {
         floats half[AT_ONCE];
         dot_products(type, dot, level, x, tokens, first, count, 0, GROUPS / 2);
         UNROLLED
@@ -287,7 +339,7 @@ PANEL_LAYOUT_LIST(PANEL_PRODUCTS)
 
 /* An instruction set's table is {PANEL_LAYOUT_LIST(PANEL_ENTRY)}. */
 #define PANEL_ENTRY(format, function, level_bits, high_bits, scale_bytes, header_bytes)                                \
-    [QUANT_##format] = {                                                                                               \
+    [KERNEL_SLOT(QUANT_##format)] = {                                                                                  \
         .name = PANEL_KERNEL, .needs = PANEL_NEEDS, .scratch_bytes = panel_scratch_bytes, .run = function##_run},
 
 #endif

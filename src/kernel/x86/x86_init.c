@@ -35,7 +35,7 @@ void kernel_x86_init(kernel_table *table, uint32_t features)
     put_matmul(table->matmul, matmul_float_avx2, features);
     put_matmul(table->matmul, matmul_float_avx512, features);
     if (kernel_runs(features, matmul_float_avx512bf16.needs))
-        table->matmul[QUANT_BF16] = &matmul_float_avx512bf16;
+        table->matmul[KERNEL_SLOT(QUANT_BF16)] = &matmul_float_avx512bf16;
     put_matmul(table->panels, panels_avx2, features);
     put_matmul(table->panels, panels_avxvnni, features);
     put_matmul(table->panels, panels_avx512vnni, features);

@@ -1,0 +1,16 @@
+/* Encoders of mote's own formats (blocks.h): a search for each block's best scale. */
+#ifndef MOTE_QUANT_MOTE_QUANTS_H
+#define MOTE_QUANT_MOTE_QUANTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* `count` is a multiple of 32; importance[count]: how much the square of an error at each value counts, NULL: all alike.
+ * The same blocks on every machine. A value that is NaN or infinite makes zeros of its own block; sizes end at 222. */
+void quant_encode_m4(const float *values, const float *importance, void *blocks, size_t count);
+void quant_encode_m3(const float *values, const float *importance, void *blocks, size_t count);
+
+/* The largest scale that is not above this one, which is no NaN and not negative: 0 … 127, to be read by quant_m_scale. */
+uint8_t quant_m_scale_below(float scale);
+
+#endif
