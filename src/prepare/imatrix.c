@@ -1,6 +1,7 @@
 /* Making an importance matrix: a calibration text runs through the model, and of every product's inputs the squares are
  * added up, column by column. importance.h says what the file looks like. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "engine/engine.h"

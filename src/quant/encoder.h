@@ -31,7 +31,9 @@ typedef void (*quant_encoder)(const float *values, const float *importance, void
     X(Q5_K,   q5_k)     \
     X(Q6_K,   q6_k)     \
     X(IQ4_NL, iq4_nl)   \
-    X(IQ4_XS, iq4_xs)
+    X(IQ4_XS, iq4_xs)   \
+    X(M3,     m3)       \
+    X(M4,     m4)
 /* clang-format on */
 
 #define QUANT_ENCODER_DECLARATION(type, name)                                                                          \

@@ -42,8 +42,8 @@ static void decode_m3(const void *restrict blocks, float *restrict values, size_
     }
 }
 
-const quant_format quant_format_M4 = {"M4", QUANT_M4, QUANT_BLOCK, sizeof(block_m4), decode_m4, NULL};
-const quant_format quant_format_M3 = {"M3", QUANT_M3, QUANT_BLOCK, sizeof(block_m3), decode_m3, NULL};
+const quant_format quant_format_M4 = {"M4", QUANT_M4, QUANT_BLOCK, sizeof(block_m4), decode_m4};
+const quant_format quant_format_M3 = {"M3", QUANT_M3, QUANT_BLOCK, sizeof(block_m3), decode_m3};
 
 /* ---------------------------------------------------------------------------------------------------------- encoding
  *
