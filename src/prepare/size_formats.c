@@ -94,7 +94,7 @@ static mote_status make_choices(chooser *c)
             return MOTE_OK;
     }
     return fail(c->error, MOTE_E_LIMIT,
-                "%s: the smallest file of it has %llu bytes, more than the %llu asked for; ask for at least %lluK",
+                "%s: the smallest file of it has %llu bytes, more than the %llu asked for; ask for at least %lluKB",
                 gguf_name(c->source->file), (unsigned long long)least, (unsigned long long)c->wish->size,
                 (unsigned long long)(least + 999) / 1000);
 }
