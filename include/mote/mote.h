@@ -178,7 +178,7 @@ typedef struct mote_quantize_options {
     bool standard; /* with a size: only formats that llama.cpp reads, too */
     const char
         *text; /* with a size: a calibration text, by which it is measured how much each matrix counts; that takes */
-    size_t length; /* minutes. NULL: as was typical of the models in docs/quantization.md */
+    size_t length; /* minutes. NULL: all count alike */
     /* "PATTERN=FORMAT" each, the last that matches counts: matrices whose name, with or without ".weight", is like the
      * pattern ('*': any characters, '?': any one) get this format instead: "blk.*.ffn_down=q6_k". */
     const char *const *tensors;

@@ -351,10 +351,14 @@ static mote_status choose_by_size(quantizer *q, const char *from)
     mote_model_close(source);
     if (status != MOTE_OK || q->options->note == NULL)
         return status;
-    snprintf(sentence, sizeof sentence,
-             "the file will have %llu bytes; the divergence from its source should be %.2g nats a token%s",
-             (unsigned long long)outcome.bytes, outcome.loss,
-             q->options->text != NULL ? "" : ", going by other models: a calibration text tells better");
+    int length =
+        snprintf(sentence, sizeof sentence, "the file will have %llu bytes", (unsigned long long)outcome.bytes);
+    if (q->options->text != NULL)
+        snprintf(sentence + length, sizeof sentence - (size_t)length,
+                 "; its divergence from the source should be about %.2g nats a token", outcome.loss);
+    else
+        snprintf(sentence + length, sizeof sentence - (size_t)length,
+                 "; a calibration text would tell which matrices count, and lose less");
     q->options->note(q->options->user, sentence);
     return MOTE_OK;
 }

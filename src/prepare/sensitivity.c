@@ -315,20 +315,6 @@ mote_status sensitivity_measure(double *sensitivity, mote_model *source, const s
 
 void sensitivity_assume(double *sensitivity, const gguf *file)
 {
-    static const struct {
-        const char *kind;
-        double value;
-    } typical[] = {
-        {"token_embd.weight", 1}, {"output.weight", 1},   {"attn_q.weight", 1},      {"attn_k.weight", 1},
-        {"attn_v.weight", 1},     {"attn_qkv.weight", 1}, {"attn_output.weight", 1}, {"ffn_gate.weight", 1},
-        {"ffn_up.weight", 1},     {"ffn_down.weight", 1},
-    };
-    for (size_t i = 0; i < gguf_tensor_count(file); i++) {
-        const char *kind;
-        (void)layer_of(gguf_tensor_at(file, i)->name, &kind);
-        sensitivity[i] = 0;
-        for (size_t k = 0; k < sizeof typical / sizeof *typical; k++)
-            if (strcmp(kind, typical[k].kind) == 0)
-                sensitivity[i] = typical[k].value;
-    }
+    for (size_t i = 0; i < gguf_tensor_count(file); i++)
+        sensitivity[i] = 1;
 }

@@ -35,7 +35,7 @@ typedef struct sensitivity_options {
 mote_status sensitivity_measure(double *sensitivity, mote_model *source, const sensitivity_options *options,
                                 mote_error *error);
 
-/* Without a text: what was typical of the models in docs/quantization.md, by kind of matrix. */
+/* Without a text: all matrices count alike, which makes losses good for comparing and no forecast. */
 void sensitivity_assume(double *sensitivity, const gguf *file);
 
 #endif

@@ -11,7 +11,7 @@ typedef struct size_wish {
     size_t alignment;             /* of the weights in the file */
     bool standard_only;           /* no formats of ours: llama.cpp is to load the file */
     const importance *importance; /* NULL: all inputs count alike */
-    const char *text;             /* for calibration; NULL: typical sensitivities */
+    const char *text;             /* for calibration; NULL: all matrices count alike */
     size_t length;
     uint32_t threads;                          /* 0: all that the process may use */
     bool (*progress)(void *user, double done); /* NULL is fine; false stops */
@@ -25,7 +25,7 @@ typedef struct size_outcome {
 } size_outcome;
 
 /* The format of each tensor of the source's file, which was opened unpacked; vectors, and what is smaller as it is, keep
- * theirs. Formats without a layout for the fast products, Q2_K and Q3_K, are used where others are not small enough, or
+ * theirs. Formats without a layout for the fast products, Q2_K above all, are used where others are not small enough, or
  * nothing but standard formats may be.
  * Errors: LIMIT (even the smallest formats take more: says the least size); as sensitivity_measure. */
 mote_status size_formats_choose(const quant_format **format, size_outcome *outcome, mote_model *source,
