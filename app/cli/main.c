@@ -21,6 +21,7 @@ const struct command *const commands[] = {
     &command_quantize,
     &command_synth,
     &command_imatrix,
+    &command_eval,
     &command_cpu,
     &command_tune,
     &command_version,

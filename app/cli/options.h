@@ -82,7 +82,12 @@ struct settings {
     uint32_t layers;
     uint64_t weights_seed;
     bool force;
-    uint32_t chunks; /* imatrix, eval */
+    uint32_t chunks;     /* imatrix, eval */
+    const char *choices; /* eval, and what follows */
+    const char *exact;
+    const char *reference;
+    uint32_t reference_kv; /* a mote_kv_type; 0: as kv */
+    const char *resume;
     bool list;
     bool show; /* tune */
     bool forget;

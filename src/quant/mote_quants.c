@@ -42,8 +42,10 @@ static void decode_m3(const void *restrict blocks, float *restrict values, size_
     }
 }
 
-const quant_format quant_format_M4 = {"M4", QUANT_M4, QUANT_BLOCK, sizeof(block_m4), decode_m4};
-const quant_format quant_format_M3 = {"M3", QUANT_M3, QUANT_BLOCK, sizeof(block_m3), decode_m3};
+const quant_format quant_format_M4 = {
+    .name = "M4", .type = QUANT_M4, .block = QUANT_BLOCK, .bytes = sizeof(block_m4), .decode = decode_m4};
+const quant_format quant_format_M3 = {
+    .name = "M3", .type = QUANT_M3, .block = QUANT_BLOCK, .bytes = sizeof(block_m3), .decode = decode_m3};
 
 /* ---------------------------------------------------------------------------------------------------------- encoding
  *
@@ -74,25 +76,12 @@ static code_table table_of(const int8_t *levels, size_t count)
     return table;
 }
 
-/* `value` over the scale; what is NaN or too large goes to an end of the table. */
+/* `value` over the scale; what is too large goes to an end of the table. */
 static inline uint8_t code_of(const code_table *table, float value)
 {
     float place = 2 * value + HALF_STEPS / 2;
-    place = place > 0 ? place : 0; /* also NaN */
+    place = place > 0 ? place : 0;
     return table->nearest[place < HALF_STEPS - 1 ? (size_t)place : HALF_STEPS - 1];
-}
-
-/* What a block loses; where that is `most` or above, some number that is too. */
-static float error_of(const code_table *table, const float *values, const float *importance, float scale, float most)
-{
-    enum { PART = 8 };
-    float inverse = 1 / scale, error = 0;
-    for (size_t part = 0; part < QUANT_BLOCK && error < most; part += PART)
-        for (size_t i = part; i < part + PART; i++) {
-            float off = values[i] - scale * table->level[code_of(table, values[i] * inverse)];
-            error += importance[i] * off * off;
-        }
-    return error;
 }
 
 uint8_t quant_m_scale_below(float scale)
@@ -104,25 +93,55 @@ uint8_t quant_m_scale_below(float scale)
     return (uint8_t)(n > 0 && quant_m_scale((uint8_t)n) > scale ? n - 1 : n); /* the half was rounded */
 }
 
-/* The value of largest size. */
-static float extreme_of(const float *values)
+/* A block as the search sees it. */
+typedef struct weighted_block {
+    float value[QUANT_BLOCK];      /* 0 where it is no finite number */
+    float importance[QUANT_BLOCK]; /* 0 there, and where it is not above 0 or not finite; if it is everywhere: alike */
+    float extreme;                 /* of the values that count, the largest in size */
+} weighted_block;
+
+static weighted_block block_at(const float *values, const float *importance)
 {
-    float extreme = 0;
-    for (size_t i = 0; i < QUANT_BLOCK; i++)
-        extreme = fabsf(values[i]) > fabsf(extreme) ? values[i] : extreme;
-    return extreme;
+    weighted_block b = {.extreme = 0};
+    bool some = false;
+    for (size_t i = 0; i < QUANT_BLOCK; i++) {
+        bool counts = isfinite(values[i]), weighs = importance != NULL && importance[i] > 0 && isfinite(importance[i]);
+        b.value[i] = counts ? values[i] : 0;
+        b.importance[i] = counts && weighs ? importance[i] : 0;
+        some = some || (counts && weighs);
+    }
+    for (size_t i = 0; i < QUANT_BLOCK; i++) {
+        b.importance[i] = some ? b.importance[i] : isfinite(values[i]) ? 1.0f : 0;
+        if (b.importance[i] > 0 && fabsf(b.value[i]) > fabsf(b.extreme))
+            b.extreme = b.value[i];
+    }
+    return b;
+}
+
+/* What a block loses; where that is `most` or above, some number that is too. */
+static float error_of(const code_table *table, const weighted_block *block, float scale, float most)
+{
+    enum { PART = 8 };
+    float inverse = 1 / scale, error = 0;
+    for (size_t part = 0; part < QUANT_BLOCK && error < most; part += PART)
+        for (size_t i = part; i < part + PART; i++) {
+            float value = block->value[i];
+            float off = value - scale * table->level[code_of(table, value * inverse)];
+            error += block->importance[i] * off * off;
+        }
+    return error;
 }
 
 typedef struct search {
     const code_table *table;
-    const float *values, *importance;
+    const weighted_block *block;
     float error; /* the least so far */
     uint8_t best;
 } search;
 
 static void try_scale(search *s, unsigned byte)
 {
-    float error = error_of(s->table, s->values, s->importance, quant_m_scale((uint8_t)byte), s->error);
+    float error = error_of(s->table, s->block, quant_m_scale((uint8_t)byte), s->error);
     if (error < s->error) {
         s->error = error;
         s->best = (uint8_t)byte;
@@ -131,46 +150,33 @@ static void try_scale(search *s, unsigned byte)
 
 /* Without importance the best scale is hardly ever outside of 0.7 … 1.5 of that which brings the extreme value exactly to
  * the end of its side; where that value counts for little, it may be cut off further. */
-static uint8_t best_scale(const code_table *table, const float *values, const float *importance, bool alike)
+static uint8_t best_scale(const code_table *table, const weighted_block *block)
 {
-    search s = {table, values, importance, 0, 0};
+    search s = {table, block, 0, 0};
+    float largest = fabsf(block->extreme);
+    unsigned flipped = block->extreme > 0 ? 128 : 0; /* brings the extreme to the long side */
     for (size_t i = 0; i < QUANT_BLOCK; i++)
-        s.error += importance[i] * values[i] * values[i]; /* of the scale 0 */
-    float extreme = extreme_of(values), largest = fabsf(extreme);
-    unsigned signs[2] = {extreme > 0 ? 128 : 0, extreme > 0 ? 0 : 128}; /* the extreme on the long side, or not */
-    if (!(largest > 0))
-        return 0;
-    for (size_t side = 0; side < 2; side++) {
+        s.error += block->importance[i] * block->value[i] * block->value[i]; /* of the scale 0 */
+    for (size_t side = 0; side < 2 && largest > 0; side++, flipped ^= 128) {
         float whole = largest / fabsf(table->level[side == 0 ? 0 : table->count - 1]);
-        unsigned middle = quant_m_scale_below(whole), last = quant_m_scale_below(1.5f * whole);
-        unsigned first = quant_m_scale_below((alike ? 0.7f : 0.5f) * whole);
-        try_scale(&s, signs[side] | (middle > 0 ? middle : 1)); /* a good one, so that worse ones are soon dropped */
+        unsigned first = quant_m_scale_below(0.5f * whole), last = quant_m_scale_below(1.5f * whole);
+        unsigned middle = quant_m_scale_below(whole);
+        try_scale(&s, flipped | (middle > 0 ? middle : 1)); /* a good one, so that worse ones are soon dropped */
         for (unsigned n = first > 0 ? first : 1; n <= last; n++)
-            try_scale(&s, signs[side] | n);
+            try_scale(&s, flipped | n);
     }
     return s.best;
-}
-
-/* Where all that counts is zero, what does not count keeps its size all the same. */
-static void block_importance(const float *from, float to[QUANT_BLOCK])
-{
-    float sum = 0;
-    for (size_t i = 0; i < QUANT_BLOCK; i++)
-        sum += to[i] = from == NULL ? 1 : from[i];
-    for (size_t i = 0; i < QUANT_BLOCK && !(sum > 0 && sum < INFINITY); i++)
-        to[i] = 1;
 }
 
 /* The scale of a block and its codes. */
 static uint8_t encode_block(const code_table *table, const float *values, const float *importance,
                             uint8_t code[QUANT_BLOCK])
 {
-    float weight[QUANT_BLOCK];
-    block_importance(importance, weight);
-    uint8_t byte = best_scale(table, values, weight, importance == NULL);
+    weighted_block block = block_at(values, importance);
+    uint8_t byte = best_scale(table, &block);
     float inverse = byte == 0 ? 0 : 1 / quant_m_scale(byte);
     for (size_t i = 0; i < QUANT_BLOCK; i++)
-        code[i] = code_of(table, values[i] * inverse);
+        code[i] = code_of(table, block.value[i] * inverse);
     return byte;
 }
 

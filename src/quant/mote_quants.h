@@ -6,7 +6,8 @@
 #include <stdint.h>
 
 /* `count` is a multiple of 32; importance[count]: how much the square of an error at each value counts, NULL: all alike.
- * The same blocks on every machine. A value that is NaN or infinite makes zeros of its own block; sizes end at 222. */
+ * Values that are no finite numbers are taken as 0 and do not count, and importances that are not above 0 or not finite as
+ * 0; where none counts, all count alike. Sizes end at 222. The same blocks on every machine. */
 void quant_encode_m4(const float *values, const float *importance, void *blocks, size_t count);
 void quant_encode_m3(const float *values, const float *importance, void *blocks, size_t count);
 

@@ -83,7 +83,7 @@ class Case(unittest.TestCase):
 
 # ---------------------------------------------------------------------------------------------------------- GGUF files
 
-U32, I32, F32, STRING, ARRAY, U64 = 4, 5, 6, 8, 9, 10
+U32, I32, F32, BOOL, STRING, ARRAY, U64 = 4, 5, 6, 7, 8, 9, 10
 
 
 def text(value):
@@ -97,7 +97,7 @@ def value_bytes(kind, value):
     if kind == ARRAY:
         inner, items = value
         return struct.pack("<IQ", inner, len(items)) + b"".join(value_bytes(inner, item) for item in items)
-    return struct.pack({U32: "<I", I32: "<i", F32: "<f", U64: "<Q"}[kind], value)
+    return struct.pack({U32: "<I", I32: "<i", F32: "<f", BOOL: "<?", U64: "<Q"}[kind], value)
 
 
 def q8_0_bytes(floats):
@@ -163,9 +163,10 @@ def vocabulary(chat=True, name="tiny"):
     return entries
 
 
-def tiny_model(chat=True, context=4096, name="tiny", q8_0=False):
+def tiny_model(chat=True, context=4096, name="tiny", q8_0=False, begin=False):
     """A llama of one layer with random weights: it says random bytes, and without `chat` it never ends. Its matrices are
-    F32, which are multiplied where they lie in the file, or Q8_0, which are packed."""
+    F32, which are multiplied where they lie in the file, or Q8_0, which are packed. With `begin` every text begins with
+    IM_START."""
     width, ffn, heads = 32, 32, 2
     chance = random.Random(1)
 
@@ -180,6 +181,8 @@ def tiny_model(chat=True, context=4096, name="tiny", q8_0=False):
         ("llama.attention.head_count", U32, heads),
         ("llama.attention.layer_norm_rms_epsilon", F32, 1e-5),
     ]
+    if begin:
+        entries += [("tokenizer.ggml.bos_token_id", U32, IM_START), ("tokenizer.ggml.add_bos_token", BOOL, True)]
     tensors = [
         ("token_embd.weight", (width, VOCABULARY), matrix(VOCABULARY, width)),
         ("output.weight", (width, VOCABULARY), matrix(VOCABULARY, width)),
