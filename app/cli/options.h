@@ -75,6 +75,8 @@ struct settings {
     bool weights;
     const char *type; /* synth, quantize */
     const char *imatrix;
+    uint64_t size; /* quantize: bytes of the file at most */
+    bool standard; /* quantize: formats that llama.cpp reads, too */
     const char *tensors[TENSORS_MAX];
     size_t tensor_count;
     uint32_t layers;

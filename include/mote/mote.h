@@ -171,7 +171,14 @@ MOTE_API mote_status mote_pack(const char *from, const char *to, const mote_pack
  * they are. Levels and scales are searched for the least squared error, weighted by an importance matrix if there is one.
  * The file appears whole or not at all, and the same source gives the same bytes, from any number of threads. */
 typedef struct mote_quantize_options {
-    const char *type; /* "q4_k_m": see mote_quantize_type */
+    const char *type; /* "q4_k_m": see mote_quantize_type; NULL with a size */
+    /* In place of a type, the bytes of the file at most: every matrix gets the format that lets the file keep to it and the
+     * expected divergence from the source be least. Of a model that mote runs; without rules for tensors. */
+    uint64_t size;
+    bool standard; /* with a size: only formats that llama.cpp reads, too */
+    const char
+        *text; /* with a size: a calibration text, by which it is measured how much each matrix counts; that takes */
+    size_t length; /* minutes. NULL: all count alike */
     /* "PATTERN=FORMAT" each, the last that matches counts: matrices whose name, with or without ".weight", is like the
      * pattern ('*': any characters, '?': any one) get this format instead: "blk.*.ffn_down=q6_k". */
     const char *const *tensors;
@@ -191,8 +198,8 @@ MOTE_API void mote_quantize_options_init(mote_quantize_options *options);
 MOTE_API const char *mote_quantize_type(size_t index);
 
 /* Any GGUF file of plain or quantised weights will do, whatever its architecture. Errors: those of opening `from` and the
- * importance; ARGUMENT (no such type or format; a pattern that no matrix is like, or whose format does not fit one; `from`
- * is packed; `to` exists, and not `overwrite`), FORMAT (a weight that is no finite number), UNSUPPORTED (a format that
+ * importance; ARGUMENT (no such type or format, or both a type and a size; a text too short to calibrate with; a pattern that no matrix is like, or whose format does not fit one; `from`
+ * is packed; `to` exists, and not `overwrite`), LIMIT (no formats make the file as small as the size: says how small they do), FORMAT (a weight that is no finite number), UNSUPPORTED (a format that
  * cannot be decoded), IO, MEMORY, CANCELLED. */
 MOTE_API mote_status mote_quantize(const char *from, const char *to, const mote_quantize_options *options,
                                    mote_error *error);

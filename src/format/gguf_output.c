@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { SMALLEST_ALIGNMENT = 8, LARGEST_ALIGNMENT = 65536, USUAL_ALIGNMENT = 32, LONGEST_KEY = 65535 };
+enum { SMALLEST_ALIGNMENT = 8, LARGEST_ALIGNMENT = 65536, USUAL_ALIGNMENT = 32, LONGEST_KEY = 65535, FIXED_HEAD = 24 };
 
 typedef struct byte_list {
     unsigned char *at;
@@ -386,6 +386,17 @@ void gguf_output_bytes(gguf_output *out, const char *name, size_t count)
 uint64_t gguf_output_data_bytes(const gguf_output *out)
 {
     return out->data_size;
+}
+
+uint64_t gguf_output_head_bytes(const gguf_output *out, const gguf *file)
+{
+    uint64_t bytes = FIXED_HEAD + out->entries.size + out->directory.size;
+    for (size_t i = 0; i < gguf_tensor_count(file); i++) {
+        const gguf_tensor *tensor = gguf_tensor_at(file, i);
+        bytes += sizeof(uint64_t) + strlen(tensor->name) + 2 * sizeof(uint32_t) +
+                 (tensor->dimensions + 1) * sizeof(uint64_t);
+    }
+    return (bytes + out->alignment - 1) / out->alignment * out->alignment;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ writing */

@@ -61,6 +61,10 @@ void gguf_output_bytes(gguf_output *out, const char *name, size_t count);
 /* Bytes of all tensors declared so far, padding included. */
 uint64_t gguf_output_data_bytes(const gguf_output *out);
 
+/* Bytes in front of the weights, padding included, if the tensors of `file` were declared next, under their names and in
+ * their shapes: their formats do not matter. For planning a file's size before its formats are chosen. */
+uint64_t gguf_output_head_bytes(const gguf_output *out, const gguf *file);
+
 /* Errors: the first failure of what was declared (ARGUMENT, LIMIT, MEMORY); IO. */
 mote_status gguf_output_begin(gguf_output *out, mote_error *error);
 

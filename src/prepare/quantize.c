@@ -20,6 +20,7 @@
 #include "prepare/importance.h"
 #include "prepare/mixes.h"
 #include "prepare/name_pattern.h"
+#include "prepare/size_formats.h"
 #include "quant/encoder.h"
 
 enum { BATCH_BYTES = 4 << 20, ALIGNMENT = 32, QUANTIZATION_VERSION = 2 };
@@ -37,6 +38,7 @@ typedef struct quantizer {
     unsigned char *batch;
     size_t batch_bytes;
     uint64_t written;
+    double chosen_by; /* the part of the work after which the formats are known */
     mote_error *error;
 } quantizer;
 
@@ -123,13 +125,10 @@ static mote_status choose_formats(quantizer *q)
 {
     size_t count = gguf_tensor_count(q->source), again = 0;
     bool smaller_blocks = false;
-    mix_model model = mix_model_of(q->source, q->importance != NULL);
-    q->format = calloc(count + 1, sizeof *q->format);
-    if (q->format == NULL)
-        return fail_memory(q->error, count * sizeof *q->format, "quantising a model");
+    mix_model rules_for = mix_model_of(q->source, q->importance != NULL);
     for (size_t i = 0; i < count; i++) {
         const gguf_tensor *tensor = gguf_tensor_at(q->source, i);
-        q->format[i] = mix_takes(tensor) ? mix_format(q->mix, &model, tensor, &smaller_blocks) : tensor->format;
+        q->format[i] = mix_takes(tensor) ? mix_format(q->mix, &rules_for, tensor, &smaller_blocks) : tensor->format;
     }
     mote_status status = MOTE_OK;
     for (size_t i = 0; i < q->options->tensor_count && status == MOTE_OK; i++)
@@ -185,6 +184,7 @@ static mote_status write(quantizer *q, const void *bytes, size_t count)
     mote_status status = gguf_output_data(q->out, bytes, count, q->error);
     q->written += count;
     double done = (double)q->written / (double)gguf_output_data_bytes(q->out);
+    done = q->chosen_by + (1 - q->chosen_by) * done;
     if (status == MOTE_OK && q->options->progress != NULL && !q->options->progress(q->options->user, done))
         return fail(q->error, MOTE_E_CANCELLED, "cancelled; nothing is written");
     return status;
@@ -267,6 +267,11 @@ static bool is_replaced(const char *key)
     return strncmp(key, "quantize.imatrix.", 17) == 0;
 }
 
+static bool is_chosen_anew(const char *key)
+{
+    return is_replaced(key) || strcmp(key, "general.file_type") == 0;
+}
+
 /* As llama.cpp's quantizer names them. */
 static mote_status declare_importance(quantizer *q)
 {
@@ -297,19 +302,85 @@ static mote_status declare_importance(quantizer *q)
     return MOTE_OK;
 }
 
-static mote_status declare(quantizer *q)
+/* No number of general.file_type stands for formats chosen one by one. */
+static mote_status declare_metadata(quantizer *q)
 {
-    gguf_output_u32(q->out, "general.file_type", mix_number(q->mix));
+    if (q->mix != NULL)
+        gguf_output_u32(q->out, "general.file_type", mix_number(q->mix));
     gguf_output_u32(q->out, "general.quantization_version", QUANTIZATION_VERSION);
-    gguf_output_copy(q->out, q->source, q->importance != NULL ? is_replaced : NULL);
+    gguf_output_copy(q->out, q->source, q->mix == NULL ? is_chosen_anew : q->importance != NULL ? is_replaced : NULL);
     mote_status status = gguf_check(q->source, q->error);
-    if (status == MOTE_OK && q->importance != NULL)
-        status = declare_importance(q);
+    return status == MOTE_OK && q->importance != NULL ? declare_importance(q) : status;
+}
+
+static mote_status declare_tensors(quantizer *q)
+{
     for (size_t i = 0; i < gguf_tensor_count(q->source); i++) {
         const gguf_tensor *tensor = gguf_tensor_at(q->source, i);
         gguf_output_tensor(q->out, tensor->name, q->format[i], tensor->dimensions, tensor->shape);
     }
-    return status == MOTE_OK ? gguf_output_begin(q->out, q->error) : status;
+    return gguf_output_begin(q->out, q->error);
+}
+
+/* The choice comes first and is most of the work. */
+static bool report_choice(void *user, double done)
+{
+    const quantizer *q = user;
+    return q->options->progress == NULL || q->options->progress(q->options->user, q->chosen_by * done);
+}
+
+static mote_status choose_by_size(quantizer *q, const char *from)
+{
+    char sentence[200];
+    mote_model *source;
+    size_outcome outcome;
+    q->chosen_by = q->options->text != NULL ? 0.9 : 0.5;
+    const size_wish wish = {.size = q->options->size,
+                            .head = gguf_output_head_bytes(q->out, q->source),
+                            .alignment = ALIGNMENT,
+                            .standard_only = q->options->standard,
+                            .importance = q->importance,
+                            .text = q->options->text,
+                            .length = q->options->length,
+                            .threads = q->options->threads,
+                            .progress = report_choice,
+                            .user = q};
+    mote_status status = model_handle_open_unpacked(&source, from, q->error);
+    if (status == MOTE_OK)
+        status = size_formats_choose(q->format, &outcome, source, &wish, q->error);
+    mote_model_close(source);
+    if (status != MOTE_OK || q->options->note == NULL)
+        return status;
+    int length =
+        snprintf(sentence, sizeof sentence, "the file will have %llu bytes", (unsigned long long)outcome.bytes);
+    if (q->options->text != NULL)
+        snprintf(sentence + length, sizeof sentence - (size_t)length,
+                 "; its divergence from the source should be about %.2g nats a token", outcome.loss);
+    else
+        snprintf(sentence + length, sizeof sentence - (size_t)length,
+                 "; a calibration text would tell which matrices count, and lose less");
+    q->options->note(q->options->user, sentence);
+    return MOTE_OK;
+}
+
+/* What is asked for: a type, or a size. */
+static mote_status check_wish(quantizer *q)
+{
+    q->mix = q->options->type != NULL ? mix_find(q->options->type) : NULL;
+    if (q->options->size == 0)
+        return q->mix == NULL ? fail_type(q) : MOTE_OK;
+    if (q->options->type != NULL || q->options->tensor_count > 0)
+        return fail(q->error, MOTE_E_ARGUMENT,
+                    "a size leaves the formats to be chosen, but a type or a rule for tensors is given; leave it out");
+    return MOTE_OK;
+}
+
+static mote_status choose(quantizer *q, const char *from)
+{
+    q->format = calloc(gguf_tensor_count(q->source) + 1, sizeof *q->format);
+    if (q->format == NULL)
+        return fail_memory(q->error, gguf_tensor_count(q->source) * sizeof *q->format, "quantising a model");
+    return q->mix != NULL ? choose_formats(q) : choose_by_size(q, from);
 }
 
 static mote_status open_source(quantizer *q, const char *from)
@@ -330,14 +401,11 @@ static mote_status quantize(quantizer *q, const char *from, const char *to)
 {
     uint32_t threads = q->options->threads != 0 ? q->options->threads : cpu_count();
     mote_status status;
-    q->mix = q->options->type != NULL ? mix_find(q->options->type) : NULL;
-    if (q->mix == NULL)
-        return fail_type(q);
-    if ((status = open_source(q, from)) || (status = choose_formats(q)) ||
+    if ((status = check_wish(q)) || (status = open_source(q, from)) ||
+        (status = gguf_output_open(&q->out, to, ALIGNMENT, q->options->overwrite, q->error)) ||
+        (status = declare_metadata(q)) || (status = choose(q, from)) ||
         (status = thread_pool_open(&q->pool, threads < THREAD_POOL_MOST ? threads : THREAD_POOL_MOST, q->error)) ||
-        (status = make_room(q)) ||
-        (status = gguf_output_open(&q->out, to, ALIGNMENT, q->options->overwrite, q->error)) || (status = declare(q)) ||
-        (status = write_weights(q)))
+        (status = make_room(q)) || (status = declare_tensors(q)) || (status = write_weights(q)))
         return status;
     return gguf_output_finish(q->out, q->error);
 }
