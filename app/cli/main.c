@@ -17,6 +17,7 @@ const struct command *const commands[] = {
     &command_bench,
     &command_logits,
     &command_dequant,
+    &command_convert,
     &command_pack,
     &command_synth,
     &command_imatrix,
