@@ -46,7 +46,7 @@ static mote_status set_token(convert_vocabulary *v, uint64_t id, gguf_string tex
         return fail(error, MOTE_E_LIMIT, "%s: token %llu has %zu bytes, and mote reads up to %d; " AGAIN,
                     json_name(v->document), (unsigned long long)id, text.length, VOCABULARY_LONGEST_TOKEN);
     v->texts[id] = text;
-    v->kinds[id] = kind;
+    v->kinds[id] = (int32_t)kind;
     return MOTE_OK;
 }
 
