@@ -11,7 +11,7 @@ extern const struct command command_plan;
 extern const struct command command_tokenize;
 extern const struct command command_logits;
 extern const struct command command_dequant;
-extern const struct command command_pack, command_synth;
+extern const struct command command_pack, command_convert, command_synth;
 extern const struct command command_imatrix, command_eval;
 extern const struct command command_quantize;
 extern const struct command command_cpu;

@@ -9,9 +9,25 @@
 #include "output.h"
 
 const struct command *const commands[] = {
-    &command_run,    &command_chat,    &command_info, &command_plan,     &command_tokenize, &command_bench,
-    &command_logits, &command_dequant, &command_pack, &command_quantize, &command_synth,    &command_imatrix,
-    &command_eval,   &command_cpu,     &command_tune, &command_version,  &command_help,     NULL,
+    &command_run,
+    &command_chat,
+    &command_info,
+    &command_plan,
+    &command_tokenize,
+    &command_bench,
+    &command_logits,
+    &command_dequant,
+    &command_convert,
+    &command_pack,
+    &command_quantize,
+    &command_synth,
+    &command_imatrix,
+    &command_eval,
+    &command_cpu,
+    &command_tune,
+    &command_version,
+    &command_help,
+    NULL,
 };
 
 /* A standard stream that was closed by the caller must not become the number of the next file we open. It is

@@ -226,6 +226,26 @@ MOTE_API void mote_imatrix_options_init(mote_imatrix_options *options);
 MOTE_API mote_status mote_imatrix(const char *from, const char *text, size_t length, const char *to,
                                   const mote_imatrix_options *options, mote_error *error);
 
+/* Writing a model file from a folder as Hugging Face publishes models: config.json, tokenizer.json, the weights in
+ * model.safetensors or several files that model.safetensors.index.json names, and where they are there
+ * tokenizer_config.json, generation_config.json and chat_template.jinja. Of LlamaForCausalLM, Qwen2ForCausalLM,
+ * Qwen3ForCausalLM, Gemma3ForCausalLM and Phi3ForCausalLM. The file appears whole or not at all, and the same folder gives
+ * the same bytes. Memory holds the tokenizer or a few megabytes of weights, never a whole tensor. */
+typedef struct mote_convert_options {
+    const char *type; /* of matrices: "f16", "bf16" or "f32"; NULL: as the embedding is published. Vectors are f32 */
+    bool overwrite;
+    bool (*progress)(void *user, double done); /* 0 … 1; false: stop */
+    void *user;
+} mote_convert_options;
+
+MOTE_API void mote_convert_options_init(mote_convert_options *options);
+
+/* Errors: FORMAT, UNSUPPORTED (an architecture, or a part of one, that mote does not compute; a kind of tokenizer that it
+ * lacks), LIMIT (a weight past the largest of f16 or bf16), ARGUMENT (type; `to` exists, and not `overwrite`), IO, MEMORY,
+ * CANCELLED. */
+MOTE_API mote_status mote_convert(const char *folder, const char *to, const mote_convert_options *options,
+                                  mote_error *error);
+
 /* ------------------------------------------------------------------------------------------------------------- text */
 
 typedef int32_t mote_token;
