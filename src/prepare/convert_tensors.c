@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/sizes.h"
+#include "quant/encoder.h"
 
 enum { PIECE_VALUES = 1 << 20, MOST_OF_A_LAYER = 16, OUTSIDE_LAYERS = 5 };
 
@@ -300,7 +301,7 @@ static mote_status write_rows(writer *w, const convert_tensor *t, size_t from, s
             w->values[i] += t->add;
     if ((status = check_values(w, t, count)))
         return status;
-    t->format->encode(w->values, w->raw, count);
+    quant_encoder_of(t->format->type)(w->values, NULL, w->raw, count);
     return emit(w, w->raw, count * t->format->bytes);
 }
 
