@@ -66,12 +66,13 @@ static weight *weight_of(model *m, const gguf_tensor *tensor)
 /* Logits become log probabilities. False: some are no numbers. */
 static bool to_log_probabilities(float *row, size_t count)
 {
-    double most = -INFINITY, sum = 0;
+    float most = -INFINITY;
+    double sum = 0;
     for (size_t i = 0; i < count; i++)
-        most = fmax(most, (double)row[i]);
+        most = fmaxf(most, row[i]);
     for (size_t i = 0; i < count; i++)
-        sum += (double)expf(row[i] - (float)most);
-    double norm = most + log(sum);
+        sum += (double)expf(row[i] - most);
+    double norm = (double)most + log(sum);
     for (size_t i = 0; i < count; i++)
         row[i] = (float)((double)row[i] - norm);
     return isfinite(norm);

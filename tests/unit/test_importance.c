@@ -54,7 +54,7 @@ static mote_status run(mote_error *error)
 
 static importance *make(const tiny_model *spec)
 {
-    importance *it;
+    importance *it = NULL;
     mote_error error = {0};
     make_model(spec);
     if (run(&error) != MOTE_OK || importance_open(&it, OUT, &error) != MOTE_OK)
@@ -240,7 +240,7 @@ static mote_status open_made(const spoilt *s, importance **out, mote_error *erro
 static void test_foreign_file(void **state)
 {
     (void)state;
-    importance *it;
+    importance *it = NULL;
     mote_error error = {0};
     if (open_made(&SOUND, &it, &error) != MOTE_OK)
         fail_msg("%s", error.text);
@@ -260,7 +260,7 @@ static void test_foreign_file(void **state)
 static void test_no_tokens(void **state)
 {
     (void)state;
-    importance *it;
+    importance *it = NULL;
     spoilt s = SOUND;
     s.count = 0;
     assert_int_equal(open_made(&s, &it, NULL), MOTE_OK);
@@ -294,7 +294,7 @@ static void test_broken_files(void **state)
     s[0] = SOUND;
     s[0].sum = 3e38f; /* ÷ 1e-38 is no float */
     s[0].count = 1e-38f;
-    importance *it;
+    importance *it = NULL;
     assert_int_equal(open_made(&s[0], &it, NULL), MOTE_E_FORMAT);
     assert_int_equal(importance_open(&it, in_folder("none"), NULL), MOTE_E_IO);
     importance_close(NULL);
