@@ -176,16 +176,16 @@ typedef struct mote_quantize_options {
      * expected divergence from the source be least. Of a model that mote runs; without rules for tensors. */
     uint64_t size;
     bool standard; /* with a size: only formats that llama.cpp reads, too */
-    const char
-        *text; /* with a size: a calibration text, by which it is measured how much each matrix counts; that takes */
-    size_t length; /* minutes. NULL: all count alike */
+    /* With a size: a calibration text, by which it is measured how much each matrix counts; that takes minutes. NULL: all
+     * count alike. */
+    const char *text;
+    size_t length;
     /* "PATTERN=FORMAT" each, the last that matches counts: matrices whose name, with or without ".weight", is like the
      * pattern ('*': any characters, '?': any one) get this format instead: "blk.*.ffn_down=q6_k". */
     const char *const *tensors;
     size_t tensor_count;
-    const char
-        *importance;  /* a file that mote_imatrix or llama.cpp's imatrix tool wrote, of the same model; NULL: none */
-    uint32_t threads; /* 0: all that the process may use */
+    const char *importance; /* a file of mote_imatrix or llama.cpp's imatrix tool, of the same model; NULL: none */
+    uint32_t threads;       /* 0: all that the process may use */
     bool overwrite;
     bool (*progress)(void *user, double done);      /* 0 … 1; false: stop */
     void (*note)(void *user, const char *sentence); /* what may surprise about the result; before any progress */
@@ -198,9 +198,10 @@ MOTE_API void mote_quantize_options_init(mote_quantize_options *options);
 MOTE_API const char *mote_quantize_type(size_t index);
 
 /* Any GGUF file of plain or quantised weights will do, whatever its architecture. Errors: those of opening `from` and the
- * importance; ARGUMENT (no such type or format, or both a type and a size; a text too short to calibrate with; a pattern that no matrix is like, or whose format does not fit one; `from`
- * is packed; `to` exists, and not `overwrite`), LIMIT (no formats make the file as small as the size: says how small they do), FORMAT (a weight that is no finite number), UNSUPPORTED (a format that
- * cannot be decoded), IO, MEMORY, CANCELLED. */
+ * importance; ARGUMENT (no such type or format, or both a type and a size; a text too short to calibrate with; a pattern
+ * that no matrix is like, or whose format does not fit one; `from` is packed; `to` exists, and not `overwrite`), LIMIT (no
+ * formats make the file as small as the size: says how small they do), FORMAT (a weight that is no finite number),
+ * UNSUPPORTED (a format that cannot be decoded), IO, MEMORY, CANCELLED. */
 MOTE_API mote_status mote_quantize(const char *from, const char *to, const mote_quantize_options *options,
                                    mote_error *error);
 
@@ -535,8 +536,8 @@ typedef struct mote_generation_options {
     bool (*on_text)(void *user, const char *text, size_t length);
     void *user;
     mote_on_full on_full;
-    size_t
-        keep; /* of the prompt, where the context shifts: its system message, say; at most three quarters of the context */
+    /* Of the prompt, where the context shifts: its system message, say; at most three quarters of the context. */
+    size_t keep;
 } mote_generation_options;
 
 MOTE_API void mote_generation_options_init(mote_generation_options *options);
